@@ -1,0 +1,1 @@
+"""What goes beyond one run of DDLO: python -m experiments.NAME."""

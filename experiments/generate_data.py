@@ -1,0 +1,97 @@
+"""Make a data set for DDLO from nothing, the published one or one of another size.
+
+python -m experiments.generate_data --users 30 --tasks 5 --samples 20000
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from main import command_line
+from MUMT import MUMT
+
+
+@dataclass
+class Options:
+    """Make a data set: task sizes and their optimum, in the format of data/README.md."""
+
+    users: int = 3  # N, users
+    tasks: int = 3  # M, tasks of each user
+    samples: int = 20000  # samples; the first ones are the same for any number of them
+    out: Path | None = None  # file to write; data/MUMT_data_NXM.mat if none is given
+    force: bool = False  # overwrite the file if it is there
+
+
+def task_sizes(samples, users, tasks):
+    """Return the task sizes in MB of the samples with these numbers: int32 (len(samples), N*M).
+
+    Sample i is what RandomState(i).randint(10, 31) draws, user by user: found to be true of all the
+    published samples. NumPy has frozen RandomState, so that it is the same everywhere.
+    """
+    random = np.random.RandomState()
+    sizes = np.empty((len(samples), users * tasks), np.int32)
+    for row, sample in enumerate(samples):
+        random.seed(sample)
+        sizes[row] = random.randint(10, 31, size=users * tasks)
+    return sizes
+
+
+def generate(network, samples):
+    """Return a data set of so many samples for the network, a MUMT, as a dict of its arrays.
+
+    task_size int32 (samples, N*M), gain_min float64 (1, samples), gain_mode int32 (samples, N*M).
+    """
+    data = {
+        "task_size": np.empty((samples, network.N * network.M), np.int32),
+        "gain_min": np.empty((1, samples)),
+        "gain_mode": np.empty((samples, network.N * network.M), np.int32),
+    }
+    with tqdm(total=samples, unit=" samples", disable=None) as bar:
+        for start in range(0, samples, 500):
+            part = range(samples)[start : start + 500]
+            now = slice(part.start, part.stop)
+            data["task_size"][now] = task_sizes(part, network.N, network.M)
+            optimum = network.optimum(data["task_size"][now])
+            data["gain_min"][0, now], data["gain_mode"][now] = optimum
+            bar.update(len(part))
+    return data
+
+
+def save_data(path, data):
+    """Write a data set to a MATLAB v5 file, compressed, whole or not at all."""
+    import scipy.io
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+        with open(Path(folder, path.name), "wb") as file:
+            scipy.io.savemat(file, data, do_compression=True)
+        os.replace(file.name, path)
+
+
+def main(options):
+    """Make the data set that the options ask for.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, or there are too many tasks to find the optimum.
+    FileExistsError
+        If the file is there already and is not to be overwritten.
+    """
+    network = MUMT(options.users, options.tasks)
+    if options.samples < 1:
+        raise ValueError(f"samples is {options.samples}; at least 1 was expected")
+    out = options.out or Path("data", f"MUMT_data_{options.users}X{options.tasks}.mat")
+    if out.exists() and not options.force:
+        raise FileExistsError(f"{out} is there already; --force overwrites it")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {out.parent} to write {out.name} into")
+    save_data(out, generate(network, options.samples))
+    print(f"{options.samples} samples for {network.N} users with {network.M} tasks each: {out}")
+
+
+if __name__ == "__main__":
+    command_line(main, Options)

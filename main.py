@@ -1,0 +1,352 @@
+"""DDLO, distributed deep learning-based offloading (Huang et al. 2018): one run on one data set.
+
+python main.py                                       the released setting
+python main.py --net-num 10 --learning-rate 0.001    any of the parameters below
+"""
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from MUMT import MUMT, load_data
+
+# TensorFlow, SciPy and Matplotlib are imported where they are needed: --help does without them.
+
+
+@dataclass
+class Parameters:
+    """Run DDLO on a data set: train, test, report and plot."""
+
+    data: Path = Path("data/MUMT_data_3X3.mat")  # data set, its format is in data/README.md
+    users: int = 3  # N, users (wireless devices, WDs) in the data set
+    tasks: int = 3  # M, tasks of each user in a time frame
+    frames: int = 20000  # time frames; the last fifth is the test, in which learning goes on
+    net_num: int = 3  # K, parallel DNNs
+    hidden: tuple[int, ...] = (120, 80)  # neurons of each hidden layer of a DNN
+    learning_rate: float = 0.01  # of Adam
+    training_interval: int = 10  # time frames between two trainings
+    batch_size: int = 128  # entries of the replay memory that a DNN is trained on at a time
+    memory_size: int = 1024  # entries that the replay memory holds
+    seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
+    out: Path | None = None  # output folder; results/<time> if none is given
+    show: bool = False  # open windows with the plots, where there is a screen
+
+
+BLOCKS = 50  # at most so many blocks of frames in a call of the compiled loop
+ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
+
+
+def ddlo(net, network, task_size, gain_min, index, loop=None):
+    """Run DDLO over time frames, in blocks of the frames between two trainings.
+
+    Parameters
+    ----------
+    net : MemoryDNN
+    network : MUMT, or another object with compute_Q
+    task_size : float64 array (samples, N*M), in MB
+    gain_min : float64 array (samples,), the optimum of each sample, in J
+    index : int array (frames,), the sample that each time frame has
+    loop : what compiled_loop(net, network) returns; without it the run is the same, but slower
+
+    Returns
+    -------
+    dict of arrays (frames, ...)
+        index; chosen, the DNN whose decision was the best, from 0; decision; Q; gain_ratio.
+    """
+    frames = len(index)
+    chosen = np.empty(frames, np.int32)
+    decision = np.empty((frames, task_size.shape[1]), np.uint8)
+    Q = np.empty(frames)
+    t = 0
+    with tqdm(total=frames, unit=" frames", disable=None) as bar:
+        while t < frames:
+            due = net.frames_to_training
+            if loop and due == net.training_interval <= frames - t:
+                d = task_size[index[t : t + due * BLOCKS]]
+                d = d[: len(d) // due * due]
+                k, x = loop(d)
+            else:
+                if loop and due > net.training_interval:
+                    due -= net.training_interval  # leaves the block before the training to `loop`
+                d = task_size[index[t : t + due]]
+                h = dnn_input(d)
+                candidates = net.decode(h)  # every DNN decides
+                Q_candidates = network.compute_Q(d, candidates)  # score the K decisions
+                k = Q_candidates.argmin(axis=0)  # keep the best
+                x = candidates[k, np.arange(len(d))]
+                net.encode(h, x)  # remember it, and train when it is time
+            now = slice(t, t + len(d))
+            chosen[now], decision[now], Q[now] = k, x, network.compute_Q(d, x)
+            t += len(d)
+            bar.update(len(d))
+            bar.set_postfix_str(f"gain ratio {np.mean(gain_min[index[now]] / Q[now]):.4f}")
+    gain_ratio = gain_min[index] / Q
+    return {
+        "index": index,
+        "chosen": chosen,
+        "decision": decision,
+        "Q": Q,
+        "gain_ratio": gain_ratio,
+    }
+
+
+def compiled_loop(net, network):
+    """Return a function that does the steps of DDLO in many blocks of frames, compiled into one.
+
+    The function takes task sizes, float64 (frames, N*M), of up to BLOCKS whole blocks that each end
+    with a training; it returns the chosen DNNs (frames,) and their decisions (frames, N*M). A call
+    into TensorFlow for each step would take longer than what it computes.
+    """
+    import tensorflow as tf
+    import tensorflow.experimental.numpy as tnp
+
+    interval, tasks = net.training_interval, net.net[0]
+
+    @tf.function(jit_compile=True)
+    def run_blocks(blocks, h, costs, rows, sample_index, memory):
+        chosen = tf.TensorArray(tf.int32, BLOCKS, element_shape=(interval,))
+        decision = tf.TensorArray(tf.float32, BLOCKS, element_shape=(interval, tasks))
+        training_cost = tf.TensorArray(tf.float32, BLOCKS, element_shape=(net.net_num,))
+        t = 0
+        while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
+            candidates = net.logits(h[t]) > 0  # every DNN decides
+            Q = network.utility(costs[t], tf.cast(candidates, tf.float64), tnp)  # score them
+            k = tf.argmin(Q, axis=0, output_type=tf.int32)  # keep the best
+            x = tf.gather(tf.transpose(candidates, (1, 0, 2)), k, batch_dims=1)
+            x = tf.cast(x, tf.float32)
+            memory = net.stored(memory, rows[t], h[t], x)  # remember it
+            cost = net.train(memory, sample_index[t])  # train
+            chosen = chosen.write(t, k)
+            decision = decision.write(t, x)
+            training_cost = training_cost.write(t, cost)
+            t += 1
+        return memory, chosen.stack(), decision.stack(), training_cost.stack()
+
+    def loop(task_size):
+        frames, blocks = len(task_size), len(task_size) // interval
+        d = task_size.reshape(blocks, interval, tasks)
+        counters = net.memory_counter + interval * np.arange(1, blocks + 1)
+        sample_index = np.empty((blocks, net.net_num, net.batch_size), np.int32)
+        for block, counter in enumerate(counters):
+            sample_index[block] = net.draw(counter)
+        arrays = (
+            dnn_input(d).astype(np.float32),
+            network.task_costs(d).swapaxes(0, 1),
+            net.rows(frames).reshape(blocks, interval),
+            sample_index,
+        )
+        # The compiled shape is that of BLOCKS blocks; the blocks it is filled up with do not run.
+        arrays = [np.resize(array, (BLOCKS, *array.shape[1:])) for array in arrays]
+        memory, chosen, decision, cost = run_blocks(tf.constant(blocks), *arrays, net.memory)
+        net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
+        return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
+
+    loop(np.empty((0, tasks)))  # no block: this only compiles it
+    return loop
+
+
+def dnn_input(task_size):
+    """Return what the DNNs see of task sizes in MB: -100 to 100 for 10 to 30 MB, as released."""
+    return 10 * task_size - 200
+
+
+def time_frames(frames, samples):
+    """Return the sample of each time frame, int array (frames,), and how many are test frames.
+
+    As released: the first frames go through the first 80 % of the samples again and again, the last
+    20 % of the frames, the test, once through the rest of the samples, as far as these suffice.
+    """
+    split = int(0.8 * samples)
+    tests = min(samples - split, frames - int(0.8 * frames))
+    return np.concatenate([np.arange(frames - tests) % split, split + np.arange(tests)]), tests
+
+
+def make_report(history, tests, network, task_size, gain_min, seed):
+    """Return what was reached in the last `tests` frames of a history by `ddlo`, as a dict."""
+    index, Q, ratio = (history[key][-tests:] for key in ("index", "Q", "gain_ratio"))
+    d = task_size[index]
+    schemes = {
+        "all_edge": np.ones(d.shape),
+        "all_local": np.zeros(d.shape),
+        "random": np.random.default_rng(seed).integers(0, 2, d.shape),
+    }
+    mean_utility = {"ddlo": Q.mean(), "optimum": gain_min[index].mean()}
+    mean_utility |= {name: network.compute_Q(d, x).mean() for name, x in schemes.items()}
+    return {
+        "frames": len(history["Q"]),
+        "test_frames": tests,
+        "mean_gain_ratio": ratio.mean(),
+        # As released: the very last frame is missing in the sum, but counted in the mean.
+        "released_gain_ratio": ratio[:-1].sum() / tests,
+        "optimal_share": np.mean(ratio > 1 - 1e-12),
+        "mean_utility": mean_utility,
+    }
+
+
+def print_report(report, out):
+    """Print the report of a run that has written its files into the folder `out`."""
+    r = report
+    utility = ", ".join(f"{name} {Q:.2f}" for name, Q in r["mean_utility"].items())
+    print(
+        f"mean gain ratio    {r['mean_gain_ratio']:.5f} in the {r['test_frames']} test frames, the "
+        f"last of {r['frames']}\n"
+        f"                   {r['released_gain_ratio']:.5f} by the released package's formula\n"
+        f"optimal decisions  {r['optimal_share']:.1%} of the test frames\n"
+        f"mean utility (J)   {utility}\n"
+        f"time               {r['loop_seconds']:.2f} s for the loop, "
+        f"{1e6 * r['seconds_per_frame']:.0f} us a frame; "
+        f"{r['compile_seconds']:.2f} s to compile it; {r['total_seconds']:.2f} s in total\n"
+        f"files              {out}{os.sep}"
+    )
+
+
+def plot_gain_ratio(gain_ratio, tests, path=None):
+    """Plot gain ratios (frames,), the last `tests` of them of test frames, as a rolling mean.
+
+    A band goes from the rolling minimum to the maximum. Saved to `path` if given, else shown in a
+    window.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+    frame = np.arange(1, len(gain_ratio) + 1)
+    window = {"size": ROLLING, "origin": (ROLLING - 1) // 2, "mode": "nearest"}  # ends at the frame
+    total = np.concatenate([np.zeros(ROLLING), np.cumsum(gain_ratio)])
+    mean = (total[ROLLING:] - total[:-ROLLING]) / np.minimum(frame, ROLLING)
+    low, high = minimum_filter1d(gain_ratio, **window), maximum_filter1d(gain_ratio, **window)
+    figure = (plt.figure if path is None else Figure)(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.fill_between(frame, low, high, alpha=0.2, linewidth=0, label=f"range of {ROLLING} frames")
+    axes.plot(frame, mean, label=f"mean of {ROLLING} frames")
+    axes.axvline(frame[-tests] - 0.5, color="k", linestyle="--", linewidth=1, label="test begins")
+    axes.set(xlabel="Time frame", ylabel="Gain ratio (least utility / utility reached)")
+    axes.margins(x=0)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", framealpha=1)
+    plt.show() if path is None else figure.savefig(path, dpi=150)
+
+
+def show(net, gain_ratio, tests):
+    """Open windows with the plots of a run until the user closes them."""
+    import matplotlib.pyplot as plt
+
+    if plt.get_backend().lower() == "agg":
+        print("no screen to show the plots on")
+        return
+    with plt.ion():
+        plot_gain_ratio(gain_ratio, tests)
+        net.plot_cost()
+    plt.show()
+
+
+@contextlib.contextmanager
+def output_folder(out):
+    """Yield a folder to write into; its files move to `out` if all goes well, else they vanish."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
+            yield Path(folder)
+            for file in Path(folder).iterdir():
+                os.replace(file, out / file.name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            out.rmdir()  # unless there are files of another run in it
+        raise
+
+
+def run(parameters, network=None):
+    """Run DDLO as the parameters say, write its files, print a report and return it as a dict.
+
+    The network is MUMT(users, tasks), or the one given: an object with N, M and compute_Q.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range or the data set not as expected.
+    FloatingPointError
+        If the training diverges.
+    """
+    started = time.perf_counter()
+    p = parameters
+    if p.frames < 1:
+        raise ValueError(f"frames is {p.frames}; a whole number of at least 1 was expected")
+    network = MUMT(p.users, p.tasks) if network is None else network
+    task_size, gain_min = load_data(p.data, network)
+    index, tests = time_frames(p.frames, len(task_size))
+    out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
+    with output_folder(out) as folder:
+        from memory import MemoryDNN
+
+        net = MemoryDNN(
+            net=[task_size.shape[1], *p.hidden, task_size.shape[1]],
+            net_num=p.net_num,
+            learning_rate=p.learning_rate,
+            training_interval=p.training_interval,
+            batch_size=p.batch_size,
+            memory_size=p.memory_size,
+            seed=p.seed,
+        )
+        ready = time.perf_counter()
+        # A utility of the user's own may be plain NumPy, and cannot be compiled then.
+        loop = compiled_loop(net, network) if hasattr(network, "utility") else None
+        compiled = time.perf_counter()
+        history = ddlo(net, network, task_size, gain_min, index, loop)
+        done = time.perf_counter()
+
+        plot_gain_ratio(history["gain_ratio"], tests, folder / "gain_ratio.png")
+        net.plot_cost(folder / "training_cost.png")
+        net.save(folder / "model.npz")
+        np.savez_compressed(folder / "history.npz", **history, costs=np.array(net.cost_his))
+        packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
+        versions = {"python": platform.python_version()} | {
+            name: version(name) for name in packages
+        }
+        write_json(folder / "parameters.json", asdict(p) | {"versions": versions})
+        report = make_report(history, tests, network, task_size, gain_min, p.seed)
+        report |= {
+            "loop_seconds": done - compiled,
+            "seconds_per_frame": (done - compiled) / p.frames,
+            "compile_seconds": compiled - ready,
+            "total_seconds": time.perf_counter() - started,
+        }
+        write_json(folder / "report.json", report)
+    print_report(report, out)
+    if p.show:
+        show(net, history["gain_ratio"], tests)
+    return report
+
+
+def write_json(path, content):
+    """Write a dict to a JSON file, its paths as strings."""
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def command_line(function, parameters):
+    """Call the function with the parameters of this dataclass given on the command line.
+
+    Bad input and interruptions end the program with one message, without a traceback.
+    """
+    try:
+        function(tyro.cli(parameters))
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, FloatingPointError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+
+
+if __name__ == "__main__":
+    command_line(run, Parameters)
