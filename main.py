@@ -112,6 +112,8 @@ def compiled_loop(net, network):
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp
 
+    from memory import quiet_stderr
+
     interval, tasks = net.training_interval, net.net[0]
 
     @tf.function(jit_compile=True)
@@ -153,7 +155,8 @@ def compiled_loop(net, network):
         net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
         return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
 
-    loop(np.empty((0, tasks)))  # no block: this only compiles it
+    with quiet_stderr():
+        loop(np.empty((0, tasks)))  # no block: this only compiles it
     return loop
 
 

@@ -16,8 +16,11 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
-    """Silence stderr below Python: TensorFlow's libraries greet before they heed a log level."""
+def quiet_stderr():
+    """Silence stderr below Python, where some of TensorFlow's greetings heed no log level.
+
+    They come when it is imported and, before version 2.21, when it compiles for the first time.
+    """
     stderr = os.dup(2)
     try:
         with open(os.devnull, "w") as nowhere:
@@ -29,7 +32,7 @@ def _quiet_stderr():
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with _quiet_stderr():
+with quiet_stderr():
     import tensorflow as tf
 tf.get_logger().setLevel("ERROR")  # every MemoryDNN has functions of its own to trace: no warnings
 

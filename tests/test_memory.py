@@ -438,7 +438,7 @@ def test_bad_input_changes_nothing(call, message):
 
 
 def test_import_is_quiet_and_leaves_stderr_as_it_was(capfd):
-    with memory._quiet_stderr():
+    with memory.quiet_stderr():
         os.write(2, b"greeting")
     os.write(2, b"message")
     assert capfd.readouterr().err == "message"
