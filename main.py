@@ -90,15 +90,16 @@ def ddlo(net, network, task_size, gain_min, index, loop=None):
             now = slice(t, t + len(d))
             chosen[now], decision[now], Q[now] = k, x, network.compute_Q(d, x)
             t += len(d)
+            recent = slice(max(0, t - 1000), t)
+            gain_ratio = np.mean(gain_min[index[recent]] / Q[recent])
+            bar.set_postfix_str(f"gain ratio {gain_ratio:.4f}", refresh=False)
             bar.update(len(d))
-            bar.set_postfix_str(f"gain ratio {np.mean(gain_min[index[now]] / Q[now]):.4f}")
-    gain_ratio = gain_min[index] / Q
     return {
         "index": index,
         "chosen": chosen,
         "decision": decision,
         "Q": Q,
-        "gain_ratio": gain_ratio,
+        "gain_ratio": gain_min[index] / Q,
     }
 
 
@@ -345,10 +346,10 @@ def command_line(function, parameters):
     try:
         function(tyro.cli(parameters))
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, FloatingPointError) as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error or 'out of memory'}")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,6 @@ class MemoryDNN:
 
         self.memory = np.zeros((self.memory_size, self.net[0] + self.net[-1]), np.float32)
         self.memory_counter = 1
-        self.cost_his = [[] for _ in range(self.net_num)]
 
         # As released, 1 / n_in of the first layer is the standard deviation in every layer.
         weights = []
@@ -120,6 +119,7 @@ class MemoryDNN:
         self._adam_m = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
         self._adam_v = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
         self._adam_powers = tf.Variable([BETA1, BETA2])  # beta1**t and beta2**t of the next step t
+        self.cost_his = [[] for _ in range(self.net_num)]
         # Fetched when `decode` needs them after a training.
         self._numpy_weights = self._absolute_weights = None
 
@@ -457,8 +457,11 @@ def _relu(x):
 
 
 def _count(name, value, least=1):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}; a whole number of at least {least} was expected")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not least <= value < 2**31:  # rows and counts are int32 in compiled code
+        raise ValueError(
+            f"{name} is {value!r}; a whole number from {least} to 2**31 - 1 was expected"
+        )
     return int(value)
 
 

@@ -283,6 +283,7 @@ def cli(monkeypatch, *arguments):
         (("--data", "nowhere.mat"), "no data set nowhere.mat"),
         (("--data", "LICENSE"), "LICENSE is not a MATLAB v5 file"),
         (("--net-num", 0), "net_num is 0"),
+        (("--net-num", 10**23), "net_num is 1000"),
         (("--hidden", 120, 0), "net[2] is 0"),
         (("--learning-rate", 0), "learning_rate is 0"),
         (("--learning-rate", "nan"), "learning_rate is nan"),
@@ -298,6 +299,14 @@ def test_bad_parameters_end_with_one_message(tmp_path, monkeypatch, arguments, m
     code = cli(monkeypatch, "--frames", 1000, "--out", tmp_path / "out", *arguments)
     assert message in code and "\n" not in code and code.startswith("main.py: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_too_little_memory_ends_with_one_message(monkeypatch):
+    def too_large(parameters):
+        raise MemoryError
+
+    monkeypatch.setattr(main, "run", too_large)
+    assert cli(monkeypatch) == "main.py: out of memory"
 
 
 def test_bad_parameters_end_with_an_exit_code_and_no_traceback(tmp_path):
@@ -341,7 +350,7 @@ def test_interrupted_run_ends_cleanly(tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=120)
-    assert process.returncode == 130 and message == "interrupted: nothing was written\n"
+    assert process.returncode == 130 and message == "interrupted\n"
     assert not list(tmp_path.iterdir())
 
 
