@@ -44,7 +44,7 @@ class Parameters:
     show: bool = False  # open windows with the plots, where there is a screen
 
 
-BLOCKS = 50  # at most so many blocks of frames in a call of the compiled loop
+CALL = 500  # time frames in a call of the compiled loop, after which the progress bar moves
 ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
 
 
@@ -74,8 +74,8 @@ def ddlo(net, network, task_size, gain_min, index, loop=None):
         while t < frames:
             due = net.frames_to_training
             if loop and due == net.training_interval <= frames - t:
-                d = task_size[index[t : t + due * BLOCKS]]
-                d = d[: len(d) // due * due]
+                blocks = min(blocks_in_a_call(due), (frames - t) // due)
+                d = task_size[index[t : t + blocks * due]]
                 k, x = loop(d)
             else:
                 if loop and due > net.training_interval:
@@ -106,9 +106,10 @@ def ddlo(net, network, task_size, gain_min, index, loop=None):
 def compiled_loop(net, network):
     """Return a function that does the steps of DDLO in many blocks of frames, compiled into one.
 
-    The function takes task sizes, float64 (frames, N*M), of up to BLOCKS whole blocks that each end
-    with a training; it returns the chosen DNNs (frames,) and their decisions (frames, N*M). A call
-    into TensorFlow for each step would take longer than what it computes.
+    The function takes task sizes, float64 (frames, N*M), of whole blocks that each end with a
+    training, up to `blocks_in_a_call` of them; it returns the chosen DNNs (frames,) and their
+    decisions (frames, N*M). A call into TensorFlow for each step would take longer than what it
+    computes.
     """
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp
@@ -116,12 +117,13 @@ def compiled_loop(net, network):
     from memory import quiet_stderr
 
     interval, tasks = net.training_interval, net.net[0]
+    most = blocks_in_a_call(interval)
 
     @tf.function(jit_compile=True)
     def run_blocks(blocks, h, costs, rows, sample_index, memory):
-        chosen = tf.TensorArray(tf.int32, BLOCKS, element_shape=(interval,))
-        decision = tf.TensorArray(tf.float32, BLOCKS, element_shape=(interval, tasks))
-        training_cost = tf.TensorArray(tf.float32, BLOCKS, element_shape=(net.net_num,))
+        chosen = tf.TensorArray(tf.int32, most, element_shape=(interval,))
+        decision = tf.TensorArray(tf.float32, most, element_shape=(interval, tasks))
+        training_cost = tf.TensorArray(tf.float32, most, element_shape=(net.net_num,))
         t = 0
         while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
             candidates = net.logits(h[t]) > 0  # every DNN decides
@@ -150,8 +152,8 @@ def compiled_loop(net, network):
             net.rows(frames).reshape(blocks, interval),
             sample_index,
         )
-        # The compiled shape is that of BLOCKS blocks; the blocks it is filled up with do not run.
-        arrays = [np.resize(array, (BLOCKS, *array.shape[1:])) for array in arrays]
+        # It is compiled for one number of blocks; those that fill up a smaller one do not run.
+        arrays = [np.resize(array, (most, *array.shape[1:])) for array in arrays]
         memory, chosen, decision, cost = run_blocks(tf.constant(blocks), *arrays, net.memory)
         net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
         return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
@@ -159,6 +161,11 @@ def compiled_loop(net, network):
     with quiet_stderr():
         loop(np.empty((0, tasks)))  # no block: this only compiles it
     return loop
+
+
+def blocks_in_a_call(training_interval):
+    """Return the most blocks of frames that the compiled loop does in one call."""
+    return max(1, CALL // training_interval)
 
 
 def dnn_input(task_size):

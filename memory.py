@@ -35,6 +35,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     import tensorflow as tf
 tf.get_logger().setLevel("ERROR")  # every MemoryDNN has functions of its own to trace: no warnings
+# On a GPU too products are float32, as released: TensorFloat-32 would round at 1e-3.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 # Adam's constants; beta1 is 0.09 in the released package.
 BETA1, BETA2, EPSILON = np.float32(0.09), np.float32(0.999), np.float32(1e-8)
