@@ -356,7 +356,7 @@ def command_line(function, parameters):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {error or 'out of memory'}")
+        sys.exit(f"{Path(sys.argv[0]).name}: {str(error) or 'out of memory'}")
 
 
 if __name__ == "__main__":
