@@ -48,7 +48,19 @@ CALL = 500  # time frames in a call of the compiled loop, after which the progre
 ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
 
 
-def ddlo(net, network, task_size, gain_min, index, loop=None):
+def decide(net, network, task_size):
+    """Decide frames of task sizes, float64 (frames, N*M): the best of what the DNNs propose.
+
+    Returns the DNN that is the first with the least Q, from 0, int array (frames,), and its
+    decision, int32 (frames, N*M).
+    """
+    candidates = net.decode(dnn_input(task_size))  # every DNN decides
+    Q = network.compute_Q(task_size, candidates)  # score the K decisions
+    k = Q.argmin(axis=0)  # keep the best
+    return k, candidates[k, np.arange(len(k))]
+
+
+def ddlo(net, network, task_size, gain_min, index, loop=None, quiet=False):
     """Run DDLO over time frames, in blocks of the frames between two trainings.
 
     Parameters
@@ -59,6 +71,7 @@ def ddlo(net, network, task_size, gain_min, index, loop=None):
     gain_min : float64 array (samples,), the optimum of each sample, in J
     index : int array (frames,), the sample that each time frame has
     loop : what compiled_loop(net, network) returns; without it the run is the same, but slower
+    quiet : bool, no progress bar
 
     Returns
     -------
@@ -70,23 +83,19 @@ def ddlo(net, network, task_size, gain_min, index, loop=None):
     decision = np.empty((frames, task_size.shape[1]), np.uint8)
     Q = np.empty(frames)
     t = 0
-    with tqdm(total=frames, unit=" frames", disable=None) as bar:
+    with tqdm(total=frames, unit=" frames", disable=quiet or None) as bar:
         while t < frames:
             due = net.frames_to_training
             if loop and due == net.training_interval <= frames - t:
                 blocks = min(blocks_in_a_call(due), (frames - t) // due)
                 d = task_size[index[t : t + blocks * due]]
-                k, x = loop(d)
+                k, x = loop(d, network.task_costs(d))  # the steps below, compiled
             else:
                 if loop and due > net.training_interval:
                     due -= net.training_interval  # leaves the block before the training to `loop`
                 d = task_size[index[t : t + due]]
-                h = dnn_input(d)
-                candidates = net.decode(h)  # every DNN decides
-                Q_candidates = network.compute_Q(d, candidates)  # score the K decisions
-                k = Q_candidates.argmin(axis=0)  # keep the best
-                x = candidates[k, np.arange(len(d))]
-                net.encode(h, x)  # remember it, and train when it is time
+                k, x = decide(net, network, d)  # every DNN decides, Q is scored, the best is kept
+                net.encode(dnn_input(d), x)  # remember it, and train when it is time
             now = slice(t, t + len(d))
             chosen[now], decision[now], Q[now] = k, x, network.compute_Q(d, x)
             t += len(d)
@@ -107,9 +116,9 @@ def compiled_loop(net, network):
     """Return a function that does the steps of DDLO in many blocks of frames, compiled into one.
 
     The function takes task sizes, float64 (frames, N*M), of whole blocks that each end with a
-    training, up to `blocks_in_a_call` of them; it returns the chosen DNNs (frames,) and their
-    decisions (frames, N*M). A call into TensorFlow for each step would take longer than what it
-    computes.
+    training, up to `blocks_in_a_call` of them, and the network's `task_costs` of these; it returns
+    the chosen DNNs (frames,) and their decisions (frames, N*M). A call into TensorFlow for each
+    step would take longer than what it computes.
     """
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp
@@ -126,7 +135,7 @@ def compiled_loop(net, network):
         training_cost = tf.TensorArray(tf.float32, most, element_shape=(net.net_num,))
         t = 0
         while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
-            candidates = net.logits(h[t]) > 0  # every DNN decides
+            candidates = net.candidates(net.logits(h[t]), tnp)  # every DNN decides
             Q = network.utility(costs[t], tf.cast(candidates, tf.float64), tnp)  # score them
             k = tf.argmin(Q, axis=0, output_type=tf.int32)  # keep the best
             x = tf.gather(tf.transpose(candidates, (1, 0, 2)), k, batch_dims=1)
@@ -139,16 +148,15 @@ def compiled_loop(net, network):
             t += 1
         return memory, chosen.stack(), decision.stack(), training_cost.stack()
 
-    def loop(task_size):
+    def loop(task_size, costs):
         frames, blocks = len(task_size), len(task_size) // interval
-        d = task_size.reshape(blocks, interval, tasks)
         counters = net.memory_counter + interval * np.arange(1, blocks + 1)
         sample_index = np.empty((blocks, net.net_num, net.batch_size), np.int32)
         for block, counter in enumerate(counters):
             sample_index[block] = net.draw(counter)
         arrays = (
-            dnn_input(d).astype(np.float32),
-            network.task_costs(d).swapaxes(0, 1),
+            dnn_input(task_size).astype(np.float32).reshape(blocks, interval, tasks),
+            costs.reshape(4, blocks, interval, tasks).swapaxes(0, 1),
             net.rows(frames).reshape(blocks, interval),
             sample_index,
         )
@@ -159,7 +167,7 @@ def compiled_loop(net, network):
         return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
 
     with quiet_stderr():
-        loop(np.empty((0, tasks)))  # no block: this only compiles it
+        loop(np.empty((0, tasks)), np.empty((4, 0, tasks)))  # no block: this only compiles it
     return loop
 
 
@@ -201,9 +209,14 @@ def make_report(history, tests, network, task_size, gain_min, seed):
         "mean_gain_ratio": ratio.mean(),
         # As released: the very last frame is missing in the sum, but counted in the mean.
         "released_gain_ratio": ratio[:-1].sum() / tests,
-        "optimal_share": np.mean(ratio > 1 - 1e-12),
+        "optimal_share": optimal_share(ratio),
         "mean_utility": mean_utility,
     }
+
+
+def optimal_share(gain_ratio):
+    """Return the share of time frames whose decision is optimal, but for rounding."""
+    return np.mean(gain_ratio > 1 - 1e-12)
 
 
 def print_report(report, out):
@@ -223,6 +236,12 @@ def print_report(report, out):
     )
 
 
+def rolling_mean(values, window):
+    """Return the means of the last `window` values up to each one, or of as many as there are."""
+    total = np.concatenate([np.zeros(window), np.cumsum(values)])
+    return (total[window:] - total[:-window]) / np.minimum(np.arange(1, len(values) + 1), window)
+
+
 def plot_gain_ratio(gain_ratio, tests, path=None):
     """Plot gain ratios (frames,), the last `tests` of them of test frames, as a rolling mean.
 
@@ -235,8 +254,7 @@ def plot_gain_ratio(gain_ratio, tests, path=None):
 
     frame = np.arange(1, len(gain_ratio) + 1)
     window = {"size": ROLLING, "origin": (ROLLING - 1) // 2, "mode": "nearest"}  # ends at the frame
-    total = np.concatenate([np.zeros(ROLLING), np.cumsum(gain_ratio)])
-    mean = (total[ROLLING:] - total[:-ROLLING]) / np.minimum(frame, ROLLING)
+    mean = rolling_mean(gain_ratio, ROLLING)
     low, high = minimum_filter1d(gain_ratio, **window), maximum_filter1d(gain_ratio, **window)
     figure = (plt.figure if path is None else Figure)(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -321,11 +339,7 @@ def run(parameters, network=None):
         net.plot_cost(folder / "training_cost.png")
         net.save(folder / "model.npz")
         np.savez_compressed(folder / "history.npz", **history, costs=np.array(net.cost_his))
-        packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
-        versions = {"python": platform.python_version()} | {
-            name: version(name) for name in packages
-        }
-        write_json(folder / "parameters.json", asdict(p) | {"versions": versions})
+        write_json(folder / "parameters.json", asdict(p) | {"versions": versions()})
         report = make_report(history, tests, network, task_size, gain_min, p.seed)
         report |= {
             "loop_seconds": done - compiled,
@@ -338,6 +352,12 @@ def run(parameters, network=None):
     if p.show:
         show(net, history["gain_ratio"], tests)
     return report
+
+
+def versions():
+    """Return the versions of Python and of the packages that results may depend on, as a dict."""
+    packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def write_json(path, content):

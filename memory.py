@@ -107,28 +107,39 @@ class MemoryDNN:
         self.batch_size = _count("batch_size", batch_size)
         self.memory_size = _count("memory_size", memory_size)
         self.output_graph = bool(output_graph)
-        self._random = np.random.default_rng(None if seed is None else _count("seed", seed, 0))
 
-        self.memory = np.zeros((self.memory_size, self.net[0] + self.net[-1]), np.float32)
-        self.memory_counter = 1
-
-        # As released, 1 / n_in of the first layer is the standard deviation in every layer.
-        weights = []
+        self.memory = np.empty((self.memory_size, self.net[0] + self.net[-1]), np.float32)
+        shapes = []
         for n_in, n_out in zip(self.net, self.net[1:]):
-            weights.append(self._random.normal(0, 1 / self.net[0], (self.net_num, n_in, n_out)))
-            weights.append(np.zeros((self.net_num, n_out)))
-        self._weights = [tf.Variable(w, dtype=tf.float32) for w in weights]
-        self._adam_m = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
-        self._adam_v = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
+            shapes += [(self.net_num, n_in, n_out), (self.net_num, n_out)]
+        self._weights, self._adam_m, self._adam_v = (
+            [tf.Variable(tf.zeros(shape)) for shape in shapes] for _ in range(3)
+        )
         self._adam_powers = tf.Variable([BETA1, BETA2])  # beta1**t and beta2**t of the next step t
-        self.cost_his = [[] for _ in range(self.net_num)]
-        # Fetched when `decode` needs them after a training.
-        self._numpy_weights = self._absolute_weights = None
+        self.reset(seed)
 
         self._compiled_train = tf.function(self.train, jit_compile=True)
         block = tf.TensorSpec((self.training_interval, self.net[0]), tf.float32)
         self._compiled_logits = tf.function(self.logits, jit_compile=True, input_signature=[block])
         self._log = tf.summary.create_file_writer("logs") if self.output_graph else None
+
+    def reset(self, seed=None):
+        """Begin anew, as a new object with that seed does, but with what is compiled already.
+
+        Raises ValueError if the seed is out of its range.
+        """
+        self._random = np.random.default_rng(None if seed is None else _count("seed", seed, 0))
+        self.memory[:] = 0
+        self.memory_counter = 1
+        self.cost_his = [[] for _ in range(self.net_num)]
+        for variable in [*self._weights, *self._adam_m, *self._adam_v]:
+            variable.assign(tf.zeros_like(variable))
+        for w in self._weights[::2]:  # biases start as 0
+            # As released, 1 / n_in of the first layer is the standard deviation in every layer.
+            w.assign(self._random.normal(0, 1 / self.net[0], w.shape).astype(np.float32))
+        self._adam_powers.assign([BETA1, BETA2])
+        # Fetched when `decode` needs them after a training.
+        self._numpy_weights = self._absolute_weights = None
 
     # The released interface
 
@@ -161,14 +172,13 @@ class MemoryDNN:
         # sum of all terms' absolute values, as measured. Compiled code is asked where a logit is so
         # near to 0 that rounding, even 200 times as large, could turn the decision.
         terms = forward(self._absolute_weights, np.abs(frames), _relu)
-        unsure = (np.abs(logits) < 1e-6 * terms).any(axis=(0, 2))
-        rows = np.flatnonzero(unsure)
+        rows = np.flatnonzero(self._unsure(logits, 1e-6 * terms))
         block = np.zeros((self.training_interval, self.net[0]), np.float32)
         while len(rows):
             some, rows = rows[: len(block)], rows[len(block) :]
             block[: len(some)] = frames[some]
             logits[:, some] = self._compiled_logits(block).numpy()[:, : len(some)]
-        decisions = (logits > 0).astype(np.int32)
+        decisions = self.candidates(logits).astype(np.int32)
         return decisions[:, 0] if h.ndim == 1 else decisions
 
     def encode(self, h, m):
@@ -348,6 +358,14 @@ class MemoryDNN:
         """Return the DNNs' logits, float32 tensor (K, B, n_out), for inputs h, (B, n_in)."""
         return forward(self._weights, h, tf.nn.relu)
 
+    def candidates(self, logits, np=np):
+        """Return the decisions that logits (K, B, n_out) stand for, bool (K, B, n_out).
+
+        `np` is NumPy or, for tensors, tensorflow.experimental.numpy. A subclass that turns logits
+        into decisions in its own way (any number of them) says in `_unsure` when rounding matters.
+        """
+        return logits > 0
+
     def stored(self, memory, rows, h, m):
         """Return the memory, a tensor, with entries h (B, n_in) and m (B, n_out) in rows (B,)."""
         last = slice(-self.memory_size, None)  # in a row that is taken twice the later entry stays
@@ -394,6 +412,10 @@ class MemoryDNN:
         self.memory[:] = memory
         self.memory_counter += entries
         self._trained(costs)
+
+    def _unsure(self, logits, rounding):
+        """Whether logits off by `rounding`, (K, B, n_out), could turn a candidate: bool (B,)."""
+        return (np.abs(logits) < rounding).any(axis=(0, 2))
 
     def _store(self, entries):
         self.memory[self.rows(len(entries))] = entries

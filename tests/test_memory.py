@@ -266,6 +266,22 @@ def test_weights_round_trip():
     assert (mem.decode(frames(50)[0]) != before).any()
 
 
+def test_reset_begins_anew():
+    mem, h_m = net(2, seed=1), frames(600)
+    mem.encode(*h_m)
+    mem.reset(3)
+    other = net(2, seed=3)
+    assert mem.memory_counter == 1 and mem.cost_his == [[], []] and not mem.memory.any()
+    for of_one in (mem, other):
+        of_one.encode(*h_m)
+    assert mem.cost_his == other.cost_his and len(mem.cost_his[0]) == 9
+    for ours, theirs in zip(mem.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(mem.decode(h_m[0]), other.decode(h_m[0]))
+    with pytest.raises(ValueError, match="seed is -1"):
+        mem.reset(-1)
+
+
 def test_get_weights_returns_a_copy():
     mem = net(1)
     weights = mem.get_weights()

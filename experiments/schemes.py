@@ -1,0 +1,154 @@
+"""Schemes that decide without learning, to compare DDLO with.
+
+Each is a function of a network (a MUMT) and task sizes in MB, (frames, N*M), that returns decisions,
+int32 (frames, N*M): 1 to offload, 0 to process on the device. Those that look at the sizes raise
+ValueError if they are not positive and finite. Frames do not depend on each other, so that the
+solvers get many of them as one program, whose optimum is the optimum of each.
+"""
+
+import numpy as np
+
+# Of the solvers' programs: several frames in one share the cost of a call. Larger integer programs
+# are not solved at the root of the search tree any more, larger linear ones gain nothing.
+TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
+
+
+def optimum(mumt, task_size):
+    """Decide optimally, by enumeration: MUMT.optimum."""
+    return mumt.optimum(np.atleast_2d(task_size))[1]
+
+
+def milp(mumt, task_size):
+    """Decide optimally with a general solver of mixed-integer linear programs (HiGHS).
+
+    Raises RuntimeError if it finds no optimum.
+    """
+    from scipy import optimize
+
+    def solve(cost, constraints, least, tasks):
+        delays = len(cost) - tasks
+        return optimize.milp(
+            cost,
+            constraints=optimize.LinearConstraint(constraints, least, np.inf),
+            integrality=np.repeat([1, 0], [tasks, delays]),
+            bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
+            options={"mip_rel_gap": 0},  # the default gives up 0.01 % of the utility
+        )
+
+    return _solved(solve, mumt, task_size, TASKS_OF_A_MILP)
+
+
+def linear_relaxation(mumt, task_size):
+    """Decide as the linear relaxation does, in which tasks can be split, rounded: half is local.
+
+    Raises RuntimeError if the solver (HiGHS) finds no optimum.
+    """
+    from scipy import optimize
+
+    def solve(cost, constraints, least, tasks):
+        most = np.repeat([1, np.inf], [tasks, len(cost) - tasks])
+        # The simplex method ends in a vertex, where few tasks are split; the optimum is often
+        # reached by many points, and others split them all.
+        return optimize.linprog(
+            cost,
+            A_ub=-constraints,
+            b_ub=-least,
+            bounds=np.stack([np.zeros(len(cost)), most], axis=1),
+            method="highs-ds",
+        )
+
+    return _solved(solve, mumt, task_size, TASKS_OF_AN_LP)
+
+
+def coordinate_descent(mumt, task_size):
+    """Begin with all tasks local and flip the one that lowers Q the most, until none does."""
+    task_size = np.atleast_2d(task_size)
+    tasks = task_size.shape[1]
+    decision = np.zeros(task_size.shape, np.int32)
+    flips = np.eye(tasks, dtype=np.int32)[:, None]
+    step = max(1, 2**20 // tasks**2)  # so that the flips of all frames take little memory
+    for start in range(0, len(task_size), step):
+        d, x = task_size[start : start + step], decision[start : start + step]
+        Q = mumt.compute_Q(d, x)
+        going_on = np.arange(len(d))
+        while len(going_on):
+            flipped = x[going_on] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
+            Q_flipped = mumt.compute_Q(d[going_on], flipped)
+            best = Q_flipped.argmin(axis=0)
+            least = Q_flipped[best, np.arange(len(best))]
+            better = least < Q[going_on]
+            going_on, best, least = going_on[better], best[better], least[better]
+            x[going_on, best] ^= 1
+            Q[going_on] = least
+    return decision
+
+
+def all_edge(mumt, task_size):
+    """Offload all tasks."""
+    return np.ones_like(np.atleast_2d(task_size), np.int32)
+
+
+def all_local(mumt, task_size):
+    """Process all tasks on the devices."""
+    return np.zeros_like(np.atleast_2d(task_size), np.int32)
+
+
+def random(mumt, task_size):
+    """Toss a coin for every task; the network's rand_seed says which."""
+    shape = np.atleast_2d(task_size).shape
+    return np.random.default_rng(mumt.rand_seed).integers(0, 2, shape, np.int32)
+
+
+SCHEMES = {
+    scheme.__name__: scheme
+    for scheme in (
+        optimum,
+        milp,
+        linear_relaxation,
+        coordinate_descent,
+        all_edge,
+        all_local,
+        random,
+    )
+}
+
+
+def _solved(solve, mumt, task_size, most_tasks):
+    """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
+    task_size = np.atleast_2d(task_size)
+    tasks = task_size.shape[1]
+    step = max(1, most_tasks // tasks)
+    decision = np.empty(task_size.shape, np.int32)
+    for start in range(0, len(task_size), step):
+        part = task_size[start : start + step]
+        solution = solve(*_program(mumt, part), part.size)
+        if not solution.success:
+            raise RuntimeError(f"no optimum of frames {start} on found: {solution.message}")
+        decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
+    return decision
+
+
+def _program(mumt, task_size):
+    """Return Q of frames (B, N*M) as a linear program: cost, constraints, their least values.
+
+    The variables are the B*N*M decisions, then a delay t for each user of each frame. With the four
+    costs of `task_costs`, Q is sum(x*(offloaded - local energy)) + sum(t) but for a constant, where
+    t >= sum(x*offloaded delay) and t >= sum((1-x)*local delay) for the user's tasks.
+    """
+    from scipy import sparse
+
+    mumt.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
+    costs = mumt.task_costs(task_size.astype(float))
+    offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)
+    users = len(local_delay) // mumt.M
+
+    def by_user(coefficients):
+        columns = np.arange(len(coefficients))
+        return sparse.csr_array((coefficients, (columns // mumt.M, columns)))
+
+    delays = sparse.eye_array(users)
+    constraints = sparse.block_array(
+        [[by_user(-offload_delay), delays], [by_user(local_delay), delays]], format="csc"
+    )
+    least = np.concatenate([np.zeros(users), by_user(local_delay).sum(axis=1)])
+    return np.concatenate([offload_energy - local_energy, np.ones(users)]), constraints, least
