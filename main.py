@@ -123,8 +123,6 @@ def compiled_loop(net, network):
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp
 
-    from memory import quiet_stderr
-
     interval, tasks = net.training_interval, net.net[0]
     most = blocks_in_a_call(interval)
 
@@ -166,8 +164,7 @@ def compiled_loop(net, network):
         net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
         return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
 
-    with quiet_stderr():
-        loop(np.empty((0, tasks)), np.empty((4, 0, tasks)))  # no block: this only compiles it
+    loop(np.empty((0, tasks)), np.empty((4, 0, tasks)))  # no block: this only compiles it
     return loop
 
 

@@ -5,6 +5,7 @@ are kept (README.md lists them). Blocks of frames, seeds, files and compiled cod
 """
 
 import contextlib
+import functools
 import json
 import os
 import tempfile
@@ -17,10 +18,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Silence stderr below Python, where some of TensorFlow's greetings heed no log level.
-
-    They come when it is imported and, before version 2.21, when it compiles for the first time.
-    """
+    """Silence stderr below Python, where some of TensorFlow's greetings heed no log level."""
     stderr = os.dup(2)
     try:
         with open(os.devnull, "w") as nowhere:
@@ -37,6 +35,14 @@ with quiet_stderr():
 tf.get_logger().setLevel("ERROR")  # every MemoryDNN has functions of its own to trace: no warnings
 # On a GPU too products are float32, as released: TensorFloat-32 would round at 1e-3.
 tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@functools.cache
+def _compile_quietly():
+    """Compile for the first time: before version 2.21 TensorFlow greets once more then."""
+    with quiet_stderr():
+        tf.function(lambda: tf.zeros(()), jit_compile=True)()
+
 
 # Adam's constants; beta1 is 0.09 in the released package.
 BETA1, BETA2, EPSILON = np.float32(0.09), np.float32(0.999), np.float32(1e-8)
@@ -118,6 +124,7 @@ class MemoryDNN:
         self._adam_powers = tf.Variable([BETA1, BETA2])  # beta1**t and beta2**t of the next step t
         self.reset(seed)
 
+        _compile_quietly()
         self._compiled_train = tf.function(self.train, jit_compile=True)
         block = tf.TensorSpec((self.training_interval, self.net[0]), tf.float32)
         self._compiled_logits = tf.function(self.logits, jit_compile=True, input_signature=[block])
