@@ -1,0 +1,155 @@
+"""Many runs at a time: on the cores of this machine, or on a Dask cluster."""
+
+import sys
+import threading
+import warnings
+from collections import Counter
+from contextlib import closing, contextmanager
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+from tqdm import tqdm
+
+from MUMT import MUMT, load_data
+
+from .runs import ROOT, execute
+from .schemes import SCHEMES
+from .store import origin
+
+DEATHS = 2  # a run that was under way when a process died so many times is not tried again
+
+_one_at_a_time = threading.Lock()  # Dask's workers may have several threads, a process one net
+
+
+def run_all(runs, store, processes=None, scheduler=None):
+    """Do the runs that are not in the store yet, in parallel, and store each when it is done.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    store : RunStore
+    processes : int, how many at a time on this machine; None for one on each core
+    scheduler : str, the address of a Dask cluster that does them instead
+
+    Returns
+    -------
+    dict of str by Run
+        What went wrong, of the runs that failed: the others are done all the same.
+
+    Raises
+    ------
+    ValueError
+        If a data set is not as expected, or the package for Dask is missing.
+    OSError
+        If the cluster cannot be reached, or a run cannot be stored.
+    """
+    for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs}:
+        load_data(ROOT / data, MUMT(users, tasks))
+    work = Counter()
+    for run in runs:
+        work[run.compiled] += run.work
+    todo = [run for run in dict.fromkeys(runs) if run not in store]
+    # What takes longest comes first, so that at the end no core waits long for another, and runs
+    # that share what is compiled, or an optimum, follow each other. All that needs TensorFlow is
+    # before the rest: joblib takes its import for a leak, and ends a process that began without.
+    todo.sort(
+        key=lambda run: (
+            run.scheme in SCHEMES,
+            -work[run.compiled],
+            run.compiled,
+            run.uplink,
+            run.delay_weight,
+        )
+    )
+    failed = {}
+    bar = tqdm(
+        total=sum(run.work for run in todo),
+        desc="runs",
+        smoothing=0,  # runs differ too much for a recent speed
+        bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
+        disable=None if todo else True,
+    )
+    with _workers(processes, scheduler), bar, closing(_outcomes(todo)) as outcomes:
+        for i, (run, arrays, about) in enumerate(outcomes, start=1):
+            if arrays is None:
+                failed[run] = about
+                tqdm.write(f"failed: {run}: {about}", file=sys.stderr)
+            else:
+                store.save(run, arrays, about)
+            bar.set_postfix_str(f"{i} of {len(todo)} done", refresh=False)
+            bar.update(run.work)
+    return failed
+
+
+@contextmanager
+def _workers(processes, scheduler):
+    """Have joblib use processes of this machine, or the workers of a Dask cluster."""
+    if scheduler is None:
+        # One run a core: threads of a library's own would only fight for them.
+        with (
+            joblib.parallel_config("loky", n_jobs=processes or -1, inner_max_num_threads=1),
+            warnings.catch_warnings(),
+        ):
+            # Of runs that an interruption cancels, and of processes that it replaces.
+            warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+            try:
+                yield
+            finally:  # they would stay, with the memory that TensorFlow takes
+                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError(
+            "the package distributed is missing; pip install distributed brings it and Dask"
+        ) from None
+    with Client(scheduler, timeout=10), joblib.parallel_config("dask"):
+        yield
+
+
+def _outcomes(runs):
+    """Do runs in parallel; yield each with its arrays and `about`, or with None and what failed."""
+    left, deaths = list(runs), Counter()
+    while left:
+        under_way = []
+
+        def tasks(runs=tuple(left), under_way=under_way):
+            for run in runs:
+                under_way.append(run)
+                yield joblib.delayed(_outcome)(run, origin())
+
+        parallel = joblib.Parallel(
+            return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+        )
+        try:
+            for outcome in parallel(tasks()):
+                left.remove(outcome[0])
+                under_way.remove(outcome[0])
+                yield outcome
+        # A run's own exceptions are in its outcome: here a process died, or the cluster did.
+        except Exception as error:
+            if not under_way:
+                raise
+            deaths.update(under_way)
+            for run in [run for run in under_way if deaths[run] == DEATHS]:
+                left.remove(run)
+                yield run, None, _in_a_line(error)
+
+
+def _outcome(run, expected_origin):
+    """Do a run where it was sent to, and return its outcome."""
+    # tqdm's own lock is one between processes, and its semaphore stays behind if this one is killed.
+    tqdm.set_lock(threading.RLock())
+    with _one_at_a_time:
+        try:
+            if origin() != expected_origin:
+                raise RuntimeError(
+                    f"the worker has other code or versions, {origin()}; {expected_origin} expected"
+                )
+            return run, *execute(run)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on
+            return run, None, _in_a_line(error)
+
+
+def _in_a_line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

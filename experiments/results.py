@@ -1,0 +1,291 @@
+"""What the experiments found: numbers with their intervals, tables, and verdicts on the claims."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from main import optimal_share
+
+from .runs import Run
+from .settings import EXPERIMENTS, MILP, NETWORKS, SWEEPS
+
+UNTRAINED = 500  # the first time frames, before any training, whatever the parameters
+NEAR = 0.01  # near-optimal: a mean utility at most so far above the optimum
+GAIN_RATIO = {
+    "mean_gain_ratio": "mean gain ratio",
+    "gain_ratio_5th_percentile": "5th percentile",
+    "optimal_share": "decided optimally",
+}
+# Test gain ratios of the released package's DNNs, one run each, at 20,000 frames.
+RELEASED = {
+    "net_num": {
+        1: "0.818 0.865 0.891",
+        2: "0.9877 0.9802 0.9874",
+        3: "0.9923 0.9925 0.9930 0.9932 0.9926",
+        5: "0.9955 0.9944 0.9957",
+        10: "0.9971 0.9977 0.9963",
+    },
+    "learning_rate": {0.1: "0.923 0.963", 0.001: "0.9882 0.9906", 0.0001: "0.9781 0.9800"},
+    "batch_size": {32: "0.9909", 512: "0.9933"},
+    "memory_size": {256: "0.9928", 4096: "0.9853"},
+    "training_interval": {1: "0.9869", 5: "0.9916", 50: "0.9828"},
+}
+
+
+def interval(values):
+    """Return the mean over the first axis and half of its 95 % confidence interval (Student's t).
+
+    The half is NaN if there is one value only.
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    if n < 2:
+        return values.mean(axis=0), np.full(values.shape[1:], np.nan)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0), half
+
+
+def summarise(experiment, setting, store):
+    """Return the numbers of a setting, from its runs that are in the store, as a dict.
+
+    Each number is a dict of its mean over the seeds, half of its 95 % interval (None for a single
+    run), and its values seed by seed. Means and shares are over the test frames.
+    """
+    numbers = {}
+
+    def add(name, value):
+        numbers.setdefault(name, []).append(float(value))
+
+    runs = [run for run in setting.runs if run in store]
+    for run in runs:
+        arrays, about = store.load(run)
+        ratio, Q = (arrays[key][-about["test_frames"] :] for key in ("gain_ratio", "Q"))
+        add("mean_gain_ratio", ratio.mean())
+        add("gain_ratio_5th_percentile", np.percentile(ratio, 5))
+        add("optimal_share", optimal_share(ratio))
+        add("mean_utility", Q.mean())
+        add("excess", Q.mean() / (ratio * Q).mean() - 1)
+        add("frame_ms", 1e3 * about["frame_seconds"])
+        add("block_ms", 1e3 * about["block_seconds"])
+        if "costs" in arrays:
+            untrained = arrays["gain_ratio"][:UNTRAINED].mean()
+            add("untrained_gain_ratio", untrained)
+            # Learning is to halve, at least, how far decisions are from the optimum.
+            add("fails_to_learn", 1 - ratio.mean() > (1 - untrained) / 2)
+            if experiment == "training_cost" and arrays["costs"].size:
+                last = arrays["costs"][:, -max(1, arrays["costs"].shape[1] // 5) :].mean(axis=1)
+                for k, cost in enumerate(last, start=1):
+                    add(f"last_cost_of_DNN_{k}", cost)
+    row = {
+        "label": setting.label,
+        "value": setting.value,
+        "is_released": replace(setting.runs[0], frames=Run.frames) == Run(),
+        "seeds": [run.seed for run in runs],
+    }
+    for name, values in numbers.items():
+        mean, half = interval(values)
+        half = None if np.isnan(half) else float(half)
+        row[name] = {"mean": float(mean), "half": half, "values": values}
+    return row
+
+
+def failures(row):
+    """Return in words with how many seeds a setting fails to learn, or ''."""
+    values = row.get("fails_to_learn", {"values": []})["values"]
+    failed = round(sum(values))
+    if not failed:
+        return ""
+    return "fails to learn" + (
+        "" if failed == len(values) else f" ({failed} of {len(values)} seeds)"
+    )
+
+
+def number(row, name):
+    """Return a number of a row in words, mean ± half of its 95 % interval, or "-" for none."""
+    if name not in row:
+        return "-"
+    mean, half = row[name]["mean"], row[name]["half"]
+    if name.endswith("_ms"):
+        if mean < 0.001:
+            return "< 0.001"
+        return f"{mean:.3g}" if mean < 100 else f"{mean:.0f}"
+    factor, digits, unit = {
+        "excess": (100, 2, " %"),
+        "optimal_share": (100, 1, " %"),
+        "mean_utility": (1, 2, ""),
+    }.get(name, (1, 4, ""))
+    spread = "" if half is None else f" ± {factor * half:.{digits}f}"
+    return f"{factor * mean:.{digits}f}{spread}{unit}"
+
+
+# The paper's claims (abstract, and a summary of it), each a function of the rows of the experiments
+# it needs that returns what was measured, and a verdict.
+
+
+def _converges_with_two_dnns(net_num):
+    more = [row for row in net_num if row["value"] > 1]
+    verdict = "does not hold" if any(map(failures, more)) else "holds"
+    return "gain ratio " + "; ".join(map(_learning, net_num)), verdict
+
+
+def _converges_under_various_parameters(*sweeps):
+    rows = [row for sweep in sweeps for row in sweep if not row["is_released"]]
+    learning = [row["mean_gain_ratio"]["mean"] for row in rows if not failures(row)]
+    failing = [row for row in rows if failures(row)]
+    measured = f"{len(learning)} of {len(rows)} settings other than the released one learn"
+    if learning:
+        measured += f", gain ratio {min(learning):.4f} to {max(learning):.4f}"
+    verdict = "holds"
+    if failing:
+        measured += "; " + "; ".join(map(_learning, failing))
+        but_for = ", ".join(row["label"] for row in failing)
+        verdict = f"holds, but for {but_for}" if learning else "does not hold"
+    return measured, verdict
+
+
+def _is_near_optimal(schemes):
+    ddlo = _ddlo(schemes)
+    measured = "; ".join(
+        f"{row['label']}: utility {number(row, 'excess')} above the optimum, "
+        f"{number(row, 'optimal_share')} of the frames decided optimally"
+        for row in ddlo
+    )
+    near = all(row["excess"]["mean"] + (row["excess"]["half"] or 0) < NEAR for row in ddlo)
+    return measured, f"holds: within {100 * NEAR:g} %" if near else "does not hold"
+
+
+def _takes_less_than_a_second(schemes):
+    ddlo = _ddlo(schemes)
+    measured = "; ".join(f"{row['label']}: {number(row, 'frame_ms')} ms a frame" for row in ddlo)
+    return measured, _holds(max(row["frame_ms"]["mean"] for row in ddlo) < 1000)
+
+
+def _general_tools_are_too_slow(schemes):
+    milp = [row for row in schemes if row["label"] == MILP]
+    measured = "; ".join(f"{row['label']}: {number(row, 'frame_ms')} ms a frame" for row in milp)
+    slow = any(row["frame_ms"]["mean"] > 1000 for row in milp)
+    return measured, "holds" if slow else "does not hold for a network of this size"
+
+
+CLAIMS = {
+    "DDLO converges with two or more DNNs": (_converges_with_two_dnns, ("net_num",)),
+    "It converges under various parameter settings": (
+        _converges_under_various_parameters,
+        ("learning_rate", "batch_size", "memory_size", "training_interval"),
+    ),
+    "Its decisions are near-optimal": (_is_near_optimal, ("schemes",)),
+    "A decision takes less than one second": (_takes_less_than_a_second, ("schemes",)),
+    "General optimisation tools are too slow": (_general_tools_are_too_slow, ("schemes",)),
+}
+
+
+def judge(rows):
+    """Return a dict of claim, measured and verdict of each claim whose experiments are at hand."""
+    measured = {name: [row for row in rows[name] if row["seeds"]] for name in rows}
+    judged = []
+    for claim, (function, needed) in CLAIMS.items():
+        if all(measured.get(name) for name in needed):
+            found, verdict = function(*(measured[name] for name in needed))
+            judged.append({"claim": claim, "measured": found, "verdict": verdict})
+    return judged
+
+
+def _ddlo(schemes):
+    return [row for row in schemes if row["label"].startswith("DDLO")]
+
+
+def _holds(holds):
+    return "holds" if holds else "does not hold"
+
+
+def _learning(row):
+    measured = (number(row, "mean_gain_ratio"), failures(row))
+    return f"{row['label']}: " + ", ".join(filter(None, measured))
+
+
+def markdown(content):
+    """Return results.json's content as a page of tables."""
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    origin = (
+        f"From `{content['command']}`: {content['frames']} time frames a run, of which the last "
+        f"{content['test_frames']} are the test that numbers are means over. What learns or is "
+        f"random was run with {content['seeds']} seeds, from 0: numbers are mean ± half of the 95 % "
+        "confidence interval over these (Student's t). A setting *fails to learn* with a seed if its "
+        "gain ratio in the test is not at least twice as close to 1 as it was in the first "
+        f"{UNTRAINED} frames, before any training. Versions: {versions}. Machine: "
+        f"{'; '.join(content['machines'])}."
+    )
+    lines = ["# Results of the experiments", "", origin, "", *_failed_runs(content["failed"])]
+    verdicts = [claim.values() for claim in content["claims"]]
+    if verdicts:
+        lines += _table("Claims of the paper", ["claim", "measured", "verdict"], verdicts)
+    for experiment, rows in content["experiments"].items():
+        lines += _tables(experiment, [row for row in rows if row["seeds"]])
+    return "\n".join(lines)
+
+
+def _failed_runs(failed):
+    if not failed:
+        return []
+    return [
+        "**Runs that failed:**",
+        "",
+        *(f"- {run}: {error}" for run, error in failed.items()),
+        "",
+    ]
+
+
+def _tables(experiment, rows):
+    """Lines of the section of an experiment, with a table or two."""
+    title = EXPERIMENTS[experiment]
+    if experiment in SWEEPS:
+        return _table(
+            title,
+            [SWEEPS[experiment][0], *GAIN_RATIO.values(), "released package's DNNs", ""],
+            [
+                [
+                    f"{row['value']:g}",
+                    *(number(row, name) for name in GAIN_RATIO),
+                    RELEASED[experiment].get(row["value"], ""),
+                    failures(row),
+                ]
+                for row in rows
+            ],
+        )
+    if experiment in NETWORKS:
+        values = dict.fromkeys(row["value"] for row in rows)
+        heads = [NETWORKS[experiment][1], *(f"{value:g}" for value in values)]
+        lines = []
+        for name, what in (("mean_utility", "mean (J)"), ("excess", "above the optimum")):
+            by_label = {}
+            for row in rows:
+                by_label.setdefault(row["label"], {})[row["value"]] = number(row, name)
+            cells = [
+                [label, *(by_value.get(value, "-") for value in values)]
+                for label, by_value in by_label.items()
+            ]
+            lines += _table(f"{title}: {what}", heads, cells)
+        return lines
+    if experiment == "schemes":
+        heads = GAIN_RATIO | {
+            "mean_utility": "mean utility (J)",
+            "frame_ms": "ms a frame, one by one",
+            "block_ms": "ms a frame, all in one call",
+        }
+    else:
+        title += ", mean over the last fifth of the training steps (nats)"
+        names = dict.fromkeys(name for row in rows for name in row if name.startswith("last_cost"))
+        heads = {name: f"DNN {name.split('_')[-1]}" for name in names}
+    cells = [[row["label"], *(number(row, name) for name in heads)] for row in rows]
+    return _table(title, ["", *heads.values()], cells)
+
+
+def _table(title, heads, rows):
+    """Lines of a section with a table."""
+    return [
+        f"## {title}",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)),
+        "",
+    ]

@@ -1,0 +1,363 @@
+"""The suite of experiments: its files, its numbers, its verdicts, and its command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import figures, plots, results
+from experiments.runs import Run
+from experiments.schemes import SCHEMES
+from experiments.settings import COMPARED, EXPERIMENTS, NETWORKS, SWEEPS, settings
+from experiments.store import RunStore
+from main import command_line
+
+from .conftest import ROOT
+
+
+def cli(monkeypatch, *arguments):
+    """Run the command line in this process; return what it exits with, None if it ends well."""
+    monkeypatch.setattr(sys, "argv", ["figures.py", *map(str, arguments)])
+    try:
+        command_line(figures.main, figures.Options)
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """A small suite of some experiments, done: its folder, results.json and runs."""
+    folder = tmp_path_factory.mktemp("suite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        small = ("--seeds", 3, "--frames", 900, "--out", "out")
+        only = ("--only", "net_num", "training_cost", "schemes")
+        assert cli(patch, *small, *only) is None
+    content = json.loads((folder / "out" / "results.json").read_text())
+    return folder, content, RunStore(folder / "results" / "runs")
+
+
+def test_files_of_a_suite(suite):
+    folder, content, _ = suite
+    names = {"net_num", "training_cost", "schemes"}
+    expected = {f"{name}.{suffix}" for name in names for suffix in ("png", "pdf")}
+    assert {file.name for file in (folder / "out").iterdir()} == {
+        *expected,
+        "results.json",
+        "results.md",
+    }
+    for name in names:
+        height, width, _ = matplotlib.image.imread(folder / "out" / f"{name}.png").shape
+        assert width == 1500 and height >= 600  # 10 inches at 150 dpi
+    assert content["command"].startswith("python -m experiments.figures --seeds 3 --frames 900")
+    assert (content["seeds"], content["frames"], content["test_frames"]) == (3, 900, 180)
+    assert content["versions"]["tensorflow"] and content["machines"] and content["failed"] == {}
+    assert list(content["experiments"]) == ["net_num", "training_cost", "schemes"]
+    assert (folder / "out" / "results.md").read_text() == results.markdown(content)
+
+
+def test_numbers_of_a_suite(suite):
+    _, content, store = suite
+    rows = {row["value"]: row for row in content["experiments"]["net_num"]}
+    assert list(rows) == [1, 2, 3, 5, 10] and rows[3]["is_released"] and not rows[2]["is_released"]
+    ratios = []
+    for seed in range(3):
+        arrays, _ = store.load(Run(net_num=2, frames=900, seed=seed))
+        ratios.append(arrays["gain_ratio"])
+    means = [ratio[-180:].mean() for ratio in ratios]
+    assert rows[2]["seeds"] == [0, 1, 2] and rows[2]["mean_gain_ratio"]["values"] == means
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(means), scale=stats.sem(means))
+    assert rows[2]["mean_gain_ratio"]["mean"] == pytest.approx((low + high) / 2)
+    assert rows[2]["mean_gain_ratio"]["half"] == pytest.approx((high - low) / 2)
+    lowest = np.mean([np.percentile(ratio[-180:], 5) for ratio in ratios])
+    assert rows[2]["gain_ratio_5th_percentile"]["mean"] == pytest.approx(lowest)
+    fails = [float(1 - ratio[-180:].mean() > (1 - ratio[:500].mean()) / 2) for ratio in ratios]
+    assert rows[2]["fails_to_learn"]["values"] == fails
+
+    (cost,) = content["experiments"]["training_cost"]
+    costs = [store.load(Run(frames=900, seed=seed))[0]["costs"] for seed in range(3)]
+    assert costs[0].shape == (3, 39)
+    assert cost["last_cost_of_DNN_2"]["values"] == [of_seed[1, -7:].mean() for of_seed in costs]
+
+    schemes = {row["label"]: row for row in content["experiments"]["schemes"]}
+    assert list(schemes) == list(COMPARED)
+    for label in ("optimum", "optimum by MILP"):
+        assert schemes[label]["mean_gain_ratio"] == {"mean": 1, "half": None, "values": [1]}
+        assert schemes[label]["optimal_share"]["mean"] == 1
+    optimum = schemes["optimum"]["mean_utility"]["mean"]
+    for label, row in schemes.items():
+        learns = label.startswith(("DDLO", "DROO"))
+        assert ("fails_to_learn" in row) == learns
+        assert len(row["seeds"]) == (3 if learns or label == "random" else 1)
+        assert row["excess"]["mean"] == pytest.approx(row["mean_utility"]["mean"] / optimum - 1)
+        assert 0 < row["block_ms"]["mean"] < row["frame_ms"]["mean"]
+    assert schemes["DDLO, K = 3"]["mean_gain_ratio"] == rows[3]["mean_gain_ratio"]
+
+
+def test_finished_runs_are_not_done_again(suite, monkeypatch, capsys):
+    folder, content, store = suite
+    times = {file: file.stat().st_mtime_ns for file in store.folder.iterdir()}
+    monkeypatch.chdir(folder)
+    again = ("--seeds", 2, "--frames", 900, "--only", "schemes", "--out", "again")
+    assert cli(monkeypatch, *again) is None
+    assert {file: file.stat().st_mtime_ns for file in store.folder.iterdir()} == times
+    assert capsys.readouterr().out.startswith("16 runs")  # 5 with two seeds and 6 with one
+    rows = json.loads((folder / "again" / "results.json").read_text())["experiments"]["schemes"]
+    for row, of_three in zip(rows, content["experiments"]["schemes"]):
+        values = of_three["mean_utility"]["values"][:2]
+        assert row["mean_utility"]["values"] == values
+
+
+def test_failed_runs_are_reported_and_the_others_shown(suite, monkeypatch, capsys):
+    folder, _, _ = suite
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(SWEEPS, "learning_rate", ("learning rate", (1e30, 0.01)))
+    only = ("--seeds", 1, "--frames", 900, "--only", "learning_rate", "--out", "failed")
+    assert cli(monkeypatch, *only) == "1 of 2 runs failed, as failed/results.md tells"
+    failure = "scheme=ddlo, seed=0, frames=900, learning_rate=1e+30: FloatingPointError: "
+    assert f"failed: {failure}" in capsys.readouterr().err
+    content = json.loads((folder / "failed" / "results.json").read_text())
+    assert [row["seeds"] for row in content["experiments"]["learning_rate"]] == [[], [0]]
+    text = (folder / "failed" / "results.md").read_text()
+    assert "Runs that failed" in text and failure in text
+    assert text.count("\n| 0.01 |") == 1 and text.count("\n| 1e+30 |") == 0
+    assert (folder / "failed" / "learning_rate.png").is_file()
+
+
+def test_interrupted_suite_goes_on_where_it_stopped(tmp_path):
+    command = [sys.executable, "-m", "experiments.figures", "--only", "batch_size"]
+    command += ["--frames", "900", "--seeds", "3"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    runs = tmp_path / "results" / "runs"
+    for _ in range(1200):
+        if runs.is_dir() and any(runs.glob("*.npz")):
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the processes get it, too
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and message == "interrupted\n"
+    stored = {file: file.stat().st_mtime_ns for file in runs.glob("*.npz")}
+    assert 1 <= len(stored) < 15 and not (tmp_path / "results" / "figures").exists()
+
+    ended = subprocess.run(
+        command,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0 and ended.stderr == "" and ended.stdout.startswith("15 runs")
+    assert {file: file.stat().st_mtime_ns for file in stored} == stored
+    assert len(list(runs.iterdir())) == 15
+    assert (tmp_path / "results" / "figures" / "batch_size.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--seeds", 0), "seeds is 0"),
+        (("--frames", -3), "frames is -3"),
+        (("--processes", 0), "processes is 0"),
+        (("--backend", "dask"), "--scheduler ADDRESS"),
+        (("--scheduler", "tcp://127.0.0.1:1"), "--backend dask"),
+    ],
+)
+def test_bad_options_end_with_one_message(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code = cli(monkeypatch, *arguments)
+    assert code.startswith("figures.py: ") and message in code and "\n" not in code
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_experiment(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli(monkeypatch, "--only", "figure_7") == 2
+    assert "figure_7" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_settings_are_those_asked_for():
+    asked = {
+        "net_num": (1, 2, 3, 5, 10),
+        "learning_rate": (0.1, 0.01, 0.001, 0.0001),
+        "batch_size": (32, 64, 128, 256, 512),
+        "memory_size": (256, 512, 1024, 2048, 4096),
+        "training_interval": (1, 5, 10, 20, 50),
+    }
+    assert {name: values for name, (_, values) in SWEEPS.items()} == asked
+    for name, values in asked.items():
+        of_one = settings(name, 20000, 5)
+        assert [setting.value for setting in of_one] == list(values)
+        for setting in of_one:
+            expected = [Run(seed=seed, **{name: setting.value}) for seed in range(5)]
+            assert list(setting.runs) == expected
+    assert {run.scheme for run in COMPARED.values()} == {"ddlo", "droo", *SCHEMES}
+    (_, _, bandwidths), (_, _, weights) = NETWORKS["bandwidth"], NETWORKS["delay_weight"]
+    assert (bandwidths[0], bandwidths[-1]) == (25, 400) and 100 in bandwidths[::3]
+    assert (weights[0], weights[-1]) == (0, 4) and 1 in weights[::3]
+    for name, field in (("bandwidth", "uplink"), ("delay_weight", "delay_weight")):
+        for quick, values in ((False, NETWORKS[name][2]), (True, NETWORKS[name][2][::3])):
+            of_one = settings(name, 20000, 2, quick)
+            assert len(of_one) == len(COMPARED) * len(values)
+            for setting in of_one:
+                assert {getattr(run, field) for run in setting.runs} == {setting.value}
+                assert {run.frames for run in setting.runs} == {20000}
+    assert [setting.runs for setting in settings("training_cost", 20000, 2)] == [
+        (Run(), Run(seed=1))
+    ]
+
+
+def test_quick_suite_has_short_runs_and_few_networks(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(figures, "run_all", lambda runs, *a: asked.extend(runs) or {})
+    monkeypatch.chdir(tmp_path)
+    assert "all 0 runs failed" in cli(monkeypatch, "--quick")
+    assert {run.frames for run in asked} == {2000} and {run.seed for run in asked} == {0, 1}
+    assert {run.uplink for run in asked} == {25, 100, 400}
+    assert {run.delay_weight for run in asked} == {0, 1, 4}
+
+
+# Numbers and verdicts
+
+
+def test_interval_by_hand():
+    mean, half = results.interval([[1, 5], [2, 5], [3, 5]])
+    # Three values: 4.3027 standard errors, of 1/sqrt(3).
+    np.testing.assert_allclose(mean, [2, 5])
+    np.testing.assert_allclose(half, [4.302653 / np.sqrt(3), 0], rtol=1e-6)
+    mean, half = results.interval([0.5])
+    assert mean == 0.5 and np.isnan(half)
+
+
+def row(label, value=None, released=False, fails=(0, 0), **means):
+    numbers = {name: {"mean": mean, "half": 0.001, "values": []} for name, mean in means.items()}
+    numbers["fails_to_learn"] = {"mean": np.mean(fails), "half": None, "values": list(fails)}
+    return {"label": label, "value": value, "is_released": released, "seeds": [0, 1]} | numbers
+
+
+def test_failures_in_words():
+    assert results.failures(row("K = 1", fails=(1, 1))) == "fails to learn"
+    assert results.failures(row("K = 1", fails=(1, 0, 0))) == "fails to learn (1 of 3 seeds)"
+    assert results.failures(row("K = 1")) == "" == results.failures({"label": "optimum"})
+
+
+@pytest.mark.parametrize("fails_at_2, verdict", [((0, 0), "holds"), ((0, 1), "does not hold")])
+def test_verdict_on_convergence_with_two_dnns(fails_at_2, verdict):
+    rows = [
+        row("K = 1", 1, fails=(1, 1), mean_gain_ratio=0.8),
+        row("K = 2", 2, fails=fails_at_2, mean_gain_ratio=0.98),
+    ]
+    (claim,) = results.judge({"net_num": rows})
+    assert claim["verdict"] == verdict
+    assert "K = 1: 0.8000 ± 0.0010, fails to learn; K = 2: 0.9800 ± 0.0010" in claim["measured"]
+
+
+def test_verdict_on_convergence_under_various_parameters():
+    sweeps = {
+        name: [row(f"{name} 1", 1, mean_gain_ratio=0.99), row("", 2, True, mean_gain_ratio=0.995)]
+        for name in ("learning_rate", "batch_size", "memory_size", "training_interval")
+    }
+    (claim,) = results.judge(sweeps)
+    assert claim["verdict"] == "holds" and claim["measured"].startswith("4 of 4 settings")
+    sweeps["batch_size"].append(row("batch 9", 9, fails=(1, 0), mean_gain_ratio=0.91))
+    (claim,) = results.judge(sweeps)
+    assert claim["verdict"] == "holds, but for batch 9"
+    assert "4 of 5 settings" in claim["measured"] and "0.9900 to 0.9900" in claim["measured"]
+    assert "batch 9: 0.9100 ± 0.0010, fails to learn (1 of 2 seeds)" in claim["measured"]
+    for rows in sweeps.values():
+        rows[0] |= row("all", 1, fails=(1, 1), mean_gain_ratio=0.5)
+    assert results.judge(sweeps)[0]["verdict"] == "does not hold"
+    del sweeps["batch_size"]
+    assert results.judge(sweeps) == []
+
+
+@pytest.mark.parametrize(
+    "excess, frame_ms, milp_ms, verdicts",
+    [
+        (0.007, 0.05, 10, ("holds: within 1 %", "holds", "does not hold for a network of this")),
+        (0.0095, 1200, 5000, ("does not hold", "does not hold", "holds")),
+    ],
+)
+def test_verdicts_on_schemes(excess, frame_ms, milp_ms, verdicts):
+    rows = [
+        row("optimum by MILP", excess=0, frame_ms=milp_ms, optimal_share=1),
+        row("DDLO, K = 3", excess=excess, frame_ms=frame_ms, optimal_share=0.2),
+        row("DDLO, K = 10", excess=0.001, frame_ms=0.1, optimal_share=0.5),
+    ]
+    claims = results.judge({"schemes": rows})
+    for claim, verdict in zip(claims, verdicts, strict=True):
+        assert claim["verdict"].startswith(verdict)
+    assert f"{100 * excess:.2f} ± 0.10 % above the optimum" in claims[0]["measured"]
+    assert f"optimum by MILP: {milp_ms} ms a frame" in claims[2]["measured"]
+
+
+# Pictures
+
+
+def test_convergence_plot_shows_the_rolling_means_and_what_fails(suite):
+    _, content, store = suite
+    of_one = settings("net_num", 900, 3)
+    rows = [dict(row) for row in content["experiments"]["net_num"]]
+    rows[0]["fails_to_learn"] = {"values": [1.0, 1.0, 0.0]}
+    figure = plots.plot("net_num", of_one, rows, store)
+    early, whole = figure.axes
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[0] == "K = 1: fails to learn (2 of 3 seeds)" and labels[-1] == "test begins"
+    assert [label.split(":")[0] for label in labels[1:-1]] == ["K = 2", "K = 3", "K = 5", "K = 10"]
+    ratios = [store.load(run)[0]["gain_ratio"] for run in of_one[1].runs]
+    for axes, window in ((early, 60), (whole, 200)):
+        line = axes.lines[1]
+        x, y = line.get_xdata(), line.get_ydata()
+        assert x[0] == window and x[-1] == 900
+        expected = [np.mean([ratio[i - window : i] for ratio in ratios]) for i in x]
+        np.testing.assert_allclose(y, expected)
+        assert axes.get_xlabel() == f"Time frame (rolling mean over {window})"
+        half = results.interval([ratio[-window:].mean() for ratio in ratios])[1]
+        corners = axes.collections[1].get_paths()[0].vertices
+        at_end = corners[corners[:, 0] == 900, 1]
+        np.testing.assert_allclose([at_end.min(), at_end.max()], [y[-1] - half, y[-1] + half])
+    assert whole.lines[-1].get_xdata()[0] == 720.5
+    assert early.get_ylabel().startswith("Gain ratio")
+
+
+def test_networks_plot():
+    rows = [
+        row(label, value, mean_utility=700 - value + i, excess=i / 100)
+        for i, label in enumerate(COMPARED)
+        for value in (25, 100, 400)
+    ]
+    utility, excess = plots.plot_networks("Uplink bandwidth (Mbit/s)", rows).axes
+    for i, (bar, of_excess) in enumerate(zip(utility.containers, excess.containers, strict=True)):
+        at = [[25, 675 + i], [100, 600 + i], [400, 300 + i]]
+        np.testing.assert_allclose(bar[0].get_xydata().astype(float), at)
+        np.testing.assert_allclose(of_excess[0].get_xydata()[:, 1].astype(float), i)
+    styles = [(bar[0].get_marker(), bar[0].get_linestyle()) for bar in utility.containers]
+    assert len(set(styles)) == len(COMPARED)  # told apart without colour
+    assert utility.get_xlabel() == excess.get_xlabel() == "Uplink bandwidth (Mbit/s)"
+    assert utility.get_ylabel() == "Mean utility (J)"
+
+
+def test_every_experiment_has_a_picture_of_few_and_short_runs(suite):
+    _, _, store = suite
+    runs = {name: settings(name, 900, 1) for name in ("training_cost", "schemes")}
+    for name, of_one in runs.items():
+        rows = [results.summarise(name, setting, store) for setting in of_one]
+        figure = plots.plot(name, of_one, rows, store)
+        assert all(axes.get_xlabel() for axes in figure.axes)
+        assert all(number["half"] is None for number in rows[0].values() if type(number) is dict)
+    assert set(EXPERIMENTS) == {*SWEEPS, *NETWORKS, "training_cost", "schemes"}

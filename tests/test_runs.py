@@ -1,0 +1,250 @@
+"""Runs: what they give, how they are stored and found again, and that all of many are done."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+import main
+from experiments import parallel, store
+from experiments.parallel import run_all
+from experiments.runs import Run, execute
+from experiments.store import RunStore
+from MUMT import MUMT
+
+from .conftest import DATA, ROOT
+
+SHORT = Run(frames=700, net_num=2, hidden=(10,))
+QUICK = [Run("all_edge", frames=50), Run("random", frames=50), Run("random", frames=50, seed=1)]
+
+
+@dataclass(frozen=True)
+class Deadly(Run):
+    """A run whose process dies, as when memory runs out."""
+
+    @property
+    def network(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_run_is_the_run_of_main(tmp_path):
+    parameters = main.Parameters(
+        data=DATA, frames=700, net_num=2, hidden=(10,), seed=4, out=tmp_path / "out"
+    )
+    report = main.run(parameters)
+    arrays, about = execute(replace(SHORT, seed=4))
+    history = np.load(tmp_path / "out" / "history.npz")
+    assert set(arrays) == set(history)
+    for key in history:
+        np.testing.assert_array_equal(arrays[key], history[key])
+    assert about["test_frames"] == report["test_frames"] == 140
+    assert about["versions"]["numpy"] == np.__version__ and "core" in about["machine"]
+    assert 0 < about["block_seconds"] < about["frame_seconds"] < 1
+
+
+def test_the_released_values_are_the_defaults():
+    ours, released = main.Parameters(), Run()
+    for name in set(vars(ours)) - {"data", "out", "show"}:
+        assert getattr(ours, name) == getattr(released, name), name
+    assert ROOT / released.data == DATA
+    assert released.network == MUMT(3, 3, rand_seed=0)
+
+
+def test_a_seed_is_the_same_run_whatever_was_run_before():
+    first = execute(SHORT)[0]
+    execute(replace(SHORT, seed=1))
+    execute(replace(SHORT, uplink=50))
+    again = execute(SHORT)[0]
+    for key in first:
+        np.testing.assert_array_equal(first[key], again[key])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run("coordinate_descent", frames=500, uplink=40, delay_weight=2),
+        replace(SHORT, uplink=40, delay_weight=2),
+        replace(SHORT, scheme="droo", net_num=5, uplink=40, delay_weight=2),
+    ],
+)
+def test_runs_in_other_networks(run, published):
+    network = MUMT(3, 3, uplink_bandwidth=5, delay_weight=2)
+    arrays, about = execute(run)
+    d = published[0][arrays["index"]]
+    np.testing.assert_array_equal(arrays["Q"], network.compute_Q(d, arrays["decision"]))
+    np.testing.assert_array_equal(arrays["gain_ratio"], network.optimum(d)[0] / arrays["Q"])
+    assert (arrays["gain_ratio"] <= 1).all() and about["test_frames"] == run.frames // 5
+    assert len(arrays["Q"]) == (about["test_frames"] if "coord" in run.scheme else run.frames)
+
+
+def test_the_random_schemes_seed_is_the_runs():
+    decisions = [execute(run)[0]["decision"] for run in QUICK[1:]]
+    assert (decisions[0] != decisions[1]).any()
+    np.testing.assert_array_equal(execute(QUICK[1])[0]["decision"], decisions[0])
+
+
+def test_store(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    run = QUICK[1]
+    assert run not in store and not (tmp_path / "runs").exists()
+    arrays, about = execute(run)
+    store.save(run, arrays, about)
+    assert run in store and run in RunStore(tmp_path / "runs")
+    assert [file.suffix for file in (tmp_path / "runs").iterdir()] == [".npz"]
+    stored, stored_about = store.load(run)
+    for key in arrays:
+        np.testing.assert_array_equal(stored[key], arrays[key])
+    assert stored_about["run"]["scheme"] == "random" and stored_about["run"]["frames"] == 50
+    assert stored_about["versions"] == main.versions() and stored_about["code"]
+    assert {key: stored_about[key] for key in about} == about
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"frames": 51},
+        {"net_num": 4},
+        {"hidden": (120,)},
+        {"learning_rate": 0.02},
+        {"training_interval": 5},
+        {"batch_size": 64},
+        {"memory_size": 512},
+        {"uplink": 50},
+        {"delay_weight": 2},
+        {"scheme": "droo"},
+    ],
+)
+def test_another_parameter_is_another_run(tmp_path, change):
+    store = RunStore(tmp_path)
+    store.save(Run(), {}, {})
+    assert Run() in store and replace(Run(), **change) not in store
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """Copies of the sources, of which runs are taken to come from now."""
+    copies = []
+    for path in store.SOURCES:
+        copies.append(tmp_path / "sources" / path.name)
+        copies[-1].parent.mkdir(exist_ok=True)
+        copies[-1].write_text(path.read_text())
+    monkeypatch.setattr(store, "SOURCES", copies)
+    store.origin.cache_clear()
+    yield {path.name: path for path in copies}
+    store.origin.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "name, old, new, found",
+    [
+        ("memory.py", "BETA1, BETA2, EPSILON = np.float32(0.09)", "BETA1, BETA2, EPSILON = 1", False),
+        ("main.py", "return 10 * task_size - 200", "return task_size - 20", False),
+        ("MUMT.py", "3.25 * 10**-7", "3.26 * 10**-7", False),
+        ("droo.py", "threshold <= 0", "threshold < 0", False),
+        ("memory.py", "# Adam's constants;", "# Constants of Adam;", True),
+        ("main.py", "net_num: int = 3", "net_num: int = 10", True),  # Run has its own
+    ],
+)  # fmt: skip
+def test_another_algorithm_is_another_run(tmp_path, sources, name, old, new, found):
+    RunStore(tmp_path).save(Run(), {}, {})
+    assert Run() in RunStore(tmp_path)
+    text = sources[name].read_text()
+    assert old in text
+    sources[name].write_text(text.replace(old, new))
+    store.origin.cache_clear()
+    assert (Run() in RunStore(tmp_path)) == found
+
+
+def test_other_versions_and_other_data_are_another_run(tmp_path, monkeypatch):
+    RunStore(tmp_path).save(Run(), {}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "versions", lambda: {"tensorflow": "3.0"})
+        store.origin.cache_clear()
+        assert Run() not in RunStore(tmp_path)
+    store.origin.cache_clear()
+    assert Run() in RunStore(tmp_path)
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(store, "ROOT", tmp_path)
+    (tmp_path / Run().data).write_bytes(DATA.read_bytes() + b"\0")
+    assert Run() not in RunStore(tmp_path)
+
+
+def test_all_runs_are_done_but_those_stored_and_those_that_fail(tmp_path, capfd):
+    store = RunStore(tmp_path)
+    diverging = replace(SHORT, learning_rate=1e30)
+    todo = [SHORT, diverging, *QUICK, SHORT]
+    failed = run_all(todo, store, processes=2)
+    assert list(failed) == [diverging] and diverging not in store
+    assert failed[diverging].startswith("FloatingPointError: the training cost of DNN 1 is nan")
+    message = capfd.readouterr().err
+    assert "failed: scheme=ddlo, seed=0, frames=700, net_num=2, hidden=(10,)" in message
+    assert "learning_rate=1e+30: FloatingPointError" in message and message.count("\n") == 1
+    assert all(run in store for run in [SHORT, *QUICK])
+    np.testing.assert_array_equal(store.load(SHORT)[0]["Q"], execute(SHORT)[0]["Q"])
+
+    times = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert len(times) == 4
+    assert list(run_all([*todo, replace(QUICK[0], frames=60)], store, processes=1)) == [diverging]
+    assert {file: file.stat().st_mtime_ns for file in times} == times  # not done again
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_process_that_dies_takes_no_other_run_with_it(tmp_path):
+    store = RunStore(tmp_path)
+    deadly = Deadly("optimum", frames=50)
+    others = [replace(QUICK[1], seed=seed) for seed in range(6)]
+    failed = run_all([*others[:3], deadly, *others[3:]], store, processes=2)
+    assert list(failed) == [deadly] and "TerminatedWorkerError" in failed[deadly]
+    assert all(run in store for run in others)
+
+
+def test_runs_on_a_dask_cluster_of_two_workers(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    store = RunStore(tmp_path)
+    diverging = replace(SHORT, learning_rate=1e30)
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        todo = [SHORT, replace(SHORT, seed=1), diverging, *QUICK]
+        failed = run_all(todo, store, scheduler=cluster.scheduler_address)
+    assert list(failed) == [diverging]
+    for run in (todo[0], todo[1], *QUICK):
+        np.testing.assert_array_equal(store.load(run)[0]["Q"], execute(run)[0]["Q"])
+
+
+def test_without_dask(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError, match="pip install distributed"):
+        run_all(QUICK, RunStore(tmp_path), scheduler="tcp://127.0.0.1:1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_with_other_code_is_refused():
+    run, arrays, message = parallel._outcome(QUICK[0], store.origin() | {"code": "other"})
+    assert run == QUICK[0] and arrays is None and "other code or versions" in message
+    assert parallel._outcome(QUICK[0], store.origin())[1] is not None
+
+
+def test_missing_data_set_is_told_at_the_door(tmp_path):
+    with pytest.raises(ValueError, match="no data set"):
+        run_all([replace(QUICK[0], data="data/nowhere.mat")], RunStore(tmp_path))
+    with pytest.raises(ValueError, match="task_size has shape"):
+        run_all([replace(QUICK[0], users=2)], RunStore(tmp_path))
+
+
+def test_a_run_that_cannot_be_stored_ends_it_all(tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(OSError):
+        run_all(QUICK, RunStore(tmp_path / "runs"), processes=1)
+    assert (tmp_path / "runs").read_text() == "in the way"
+
+
+def test_names_of_runs():
+    assert str(Run()) == "scheme=ddlo, seed=0"
+    assert str(Run("milp", uplink=50)) == "scheme=milp, seed=0, uplink=50"
+    assert json.dumps(str(SHORT)) == '"scheme=ddlo, seed=0, frames=700, net_num=2, hidden=(10,)"'
