@@ -1,11 +1,15 @@
 """What README.md tells users to do works, and what it shows is there."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 import pytest
+
+from experiments import results
+from experiments.settings import EXPERIMENTS
 
 from .conftest import ROOT
 
@@ -39,3 +43,21 @@ def test_links_and_pictures_are_there():
     for path in re.findall(r"^\| `([\w/]+(?:\.\w+)?/?)` \|", README, re.MULTILINE):
         if "results" not in path and "." in path and "/" in path:
             assert (ROOT / path).is_file(), path
+
+
+def test_results_are_those_of_one_run_of_the_full_suite():
+    folder = ROOT / "docs" / "results"
+    content = json.loads((folder / "results.json").read_text())
+    assert content["command"] == "python -m experiments.figures" and content["failed"] == {}
+    assert (content["seeds"], content["frames"], content["test_frames"]) == (5, 20000, 4000)
+    assert list(content["experiments"]) == list(EXPERIMENTS)
+    assert results.judge(content["experiments"]) == content["claims"]
+    page = (folder / "results.md").read_text()
+    assert page == results.markdown(content)
+
+    section = README.split("## Reproduction results")[1].split("\n## ")[0]
+    tables = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(tables) > 40 and not set(tables) - set(page.splitlines())
+    for claim in content["claims"]:
+        assert f"| {claim['claim']} | {claim['measured']} | {claim['verdict']} |" in tables
+    assert [name for name in EXPERIMENTS if f"(docs/results/{name}.png)" not in section] == []
