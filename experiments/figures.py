@@ -27,9 +27,9 @@ class Options:
 
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; all of them if none is given
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
-    frames: int = 20000  # time frames of a run; the last fifth is the test
-    quick: bool = False  # at most 2 seeds and 2000 frames, and fewer networks
-    out: Path = Path("results/figures")  # output folder
+    frames: int = 20000  # time frames of a run; the test are the last fifth, 4000 at most
+    quick: bool = False  # 2 seeds and 2000 frames at most, and fewer networks
+    out: Path = Path("results/figures")  # output folder; other files in it stay
     processes: int | None = None  # runs at a time on this machine; one on each core if not given
     backend: Literal["loky", "dask"] = "loky"  # processes of this machine, or a Dask cluster
     scheduler: str | None = None  # address of the Dask cluster's scheduler
@@ -60,7 +60,13 @@ def main(options):
     }
     store = RunStore(RUNS)
     runs = [run for of_one in chosen.values() for setting in of_one for run in setting.runs]
-    failed = run_all(runs, store, o.processes, o.scheduler)
+    total, found = len(set(runs)), sum(run in store for run in set(runs))
+    try:
+        failed = run_all(runs, store, o.processes, o.scheduler)
+    except KeyboardInterrupt:
+        done = sum(run in store for run in set(runs))
+        print(f"{done} of {total} runs are in {RUNS}/, where the next suite finds them")
+        raise
 
     from . import plots, results  # take longer to import than the rest
 
@@ -81,14 +87,13 @@ def main(options):
             "test_frames": about[0]["test_frames"],
             "versions": versions(),
             "machines": sorted({of_run["machine"] for of_run in about}),
-            "claims": results.judge(rows),
+            "claims": results.judge(rows, frames, seeds),
             "experiments": rows,
             "failed": {str(run): error for run, error in failed.items()},
         }
         write_json(folder / "results.json", content)
         (folder / "results.md").write_text(results.markdown(content))
-    total = len(set(runs))
-    print(f"{total - len(failed)} runs, plots and tables: {o.out}/")
+    print(f"{total - len(failed)} runs, {found} of them done before; plots and tables: {o.out}/")
     if failed:
         sys.exit(f"{len(failed)} of {total} runs failed, as {o.out}/results.md tells")
 

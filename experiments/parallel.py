@@ -1,5 +1,6 @@
 """Many runs at a time: on the cores of this machine, or on a Dask cluster."""
 
+import signal
 import sys
 import threading
 import warnings
@@ -13,7 +14,6 @@ from tqdm import tqdm
 from MUMT import MUMT, load_data
 
 from .runs import ROOT, execute
-from .schemes import SCHEMES
 from .store import origin
 
 DEATHS = 2  # a run that was under way when a process died so many times is not tried again
@@ -54,7 +54,7 @@ def run_all(runs, store, processes=None, scheduler=None):
     # before the rest: joblib takes its import for a leak, and ends a process that began without.
     todo.sort(
         key=lambda run: (
-            run.scheme in SCHEMES,
+            not run.learns,
             -work[run.compiled],
             run.compiled,
             run.uplink,
@@ -62,14 +62,17 @@ def run_all(runs, store, processes=None, scheduler=None):
         )
     )
     failed = {}
+    if not todo:
+        return failed
     bar = tqdm(
         total=sum(run.work for run in todo),
         desc="runs",
         smoothing=0,  # runs differ too much for a recent speed
         bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
-        disable=None if todo else True,
+        disable=None,
     )
-    with _workers(processes, scheduler), bar, closing(_outcomes(todo)) as outcomes:
+    workers = _cluster(scheduler) if scheduler else _processes(processes or joblib.cpu_count())
+    with bar, workers, closing(_outcomes(todo)) as outcomes:
         for i, (run, arrays, about) in enumerate(outcomes, start=1):
             if arrays is None:
                 failed[run] = about
@@ -82,21 +85,43 @@ def run_all(runs, store, processes=None, scheduler=None):
 
 
 @contextmanager
-def _workers(processes, scheduler):
-    """Have joblib use processes of this machine, or the workers of a Dask cluster."""
-    if scheduler is None:
-        # One run a core: threads of a library's own would only fight for them.
-        with (
-            joblib.parallel_config("loky", n_jobs=processes or -1, inner_max_num_threads=1),
-            warnings.catch_warnings(),
-        ):
-            # Of runs that an interruption cancels, and of processes that it replaces.
-            warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-            try:
-                yield
-            finally:  # they would stay, with the memory that TensorFlow takes
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+def _processes(number):
+    """Have joblib use so many processes of this machine."""
+    # One run a core: threads of a library's own would only fight for them.
+    with (
+        joblib.parallel_config("loky", n_jobs=number, inner_max_num_threads=1),
+        warnings.catch_warnings(),
+    ):
+        # Of runs that an interruption cancels, and of processes that it replaces.
+        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+        try:
+            with _interruption_for_this_process_only():
+                joblib.Parallel()(joblib.delayed(int)() for _ in range(number))  # starts them
+            yield
+        finally:  # they would stay, with the memory that TensorFlow takes
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _interruption_for_this_process_only():
+    """Hold back Ctrl-C, and for good in processes started meanwhile: this one ends them then.
+
+    They would each print that they were interrupted. Where the system has no way to hold it back
+    (Windows), they do.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
         return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _cluster(scheduler):
+    """Have joblib use the workers of a Dask cluster."""
     try:
         from distributed import Client
     except ImportError:
@@ -116,7 +141,7 @@ def _outcomes(runs):
         def tasks(runs=tuple(left), under_way=under_way):
             for run in runs:
                 under_way.append(run)
-                yield joblib.delayed(_outcome)(run, origin())
+                yield joblib.delayed(_outcome)(run, origin(run))
 
         parallel = joblib.Parallel(
             return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
@@ -136,15 +161,15 @@ def _outcomes(runs):
                 yield run, None, _in_a_line(error)
 
 
-def _outcome(run, expected_origin):
+def _outcome(run, expected):
     """Do a run where it was sent to, and return its outcome."""
     # tqdm's own lock is one between processes, and its semaphore stays behind if this one is killed.
     tqdm.set_lock(threading.RLock())
     with _one_at_a_time:
         try:
-            if origin() != expected_origin:
+            if origin(run) != expected:
                 raise RuntimeError(
-                    f"the worker has other code or versions, {origin()}; {expected_origin} expected"
+                    f"the worker has other code or versions, {origin(run)}; {expected} was expected"
                 )
             return run, *execute(run)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on

@@ -14,7 +14,7 @@ import numpy as np
 from main import compiled_loop, ddlo, decide, time_frames, versions
 from MUMT import MUMT, load_data
 
-from .schemes import SCHEMES
+from .schemes import SCHEMES, best_fixed
 
 ROOT = Path(__file__).parents[1]
 # Test frames are decided one by one, to see how long it takes: up to so many, for so many seconds.
@@ -25,7 +25,7 @@ TIMED_FRAMES, TIMED_SECONDS = 100, 0.5
 class Run:
     """One run of a scheme. The defaults are the released values, whatever main.py has at its top."""
 
-    scheme: str = "ddlo"  # ddlo, droo, or a key of SCHEMES
+    scheme: str = "ddlo"  # ddlo, droo, best_fixed, or a key of SCHEMES
     seed: int = 0  # of weights and mini-batches, or of the random scheme
     data: str = "data/MUMT_data_3X3.mat"  # data set, below the package's folder
     users: int = 3
@@ -52,6 +52,11 @@ class Run:
         )
 
     @property
+    def learns(self):
+        """Whether DNNs learn in it."""
+        return self.scheme in ("ddlo", "droo")
+
+    @property
     def compiled(self):
         """The parameters of what is compiled for it: runs that share them can share that."""
         dnn = (self.net_num, self.hidden, self.learning_rate)
@@ -61,7 +66,7 @@ class Run:
     @property
     def work(self):
         """Rough number of seconds that it takes, to plan with and to foresee the time left."""
-        if self.scheme in SCHEMES:
+        if not self.learns:
             return 0.2 + (0.0005 * self.frames if self.scheme == "milp" else 0)
         batch = self.batch_size * (self.net_num if self.scheme == "ddlo" else 1)
         trainings = self.frames / self.training_interval
@@ -84,8 +89,9 @@ def execute(run):
         As main.py's history.npz: index, decision, Q, gain_ratio and, of schemes that learn, chosen
         and costs. Schemes that do not learn decide the test frames only.
     dict
-        test_frames; seconds that deciding a frame takes, frame_seconds alone (median) and
-        block_seconds as one of all test frames; run_seconds; versions; machine.
+        test_frames; fixed_gain_ratio, what the best fixed decision would reach in these; seconds
+        that deciding a frame takes, frame_seconds alone (median) and block_seconds as one of all
+        test frames; run_seconds; versions; machine.
 
     Raises
     ------
@@ -97,17 +103,8 @@ def execute(run):
     data = (run.data, run.users, run.tasks)
     (task_size, _), gain_min = _file(*data), _optima(*data, run.uplink, run.delay_weight)
     index, tests = time_frames(run.frames, len(task_size))
-    d = task_size[index[-tests:]]
-    if run.scheme in SCHEMES:
-
-        def scheme(task_size):
-            return SCHEMES[run.scheme](network, task_size)
-
-        index, x, block_seconds = index[-tests:], *_timed(scheme, d)
-        Q = network.compute_Q(d, x)
-        arrays = {"index": index, "decision": x.astype(np.uint8), "Q": Q}
-        arrays["gain_ratio"] = gain_min[index] / Q
-    else:
+    d, fixed = task_size[index[-tests:]], best_fixed(network, task_size[index])
+    if run.learns:
         net, loop = _compiled(run.compiled)
         net.reset(run.seed)
         arrays = ddlo(net, network, task_size, gain_min, index, loop, quiet=True)
@@ -118,11 +115,24 @@ def execute(run):
 
         scheme(d[:1])  # fetches the trained weights
         block_seconds = _timed(scheme, d)[1]
+    else:
+
+        def scheme(task_size):
+            if run.scheme == "best_fixed":
+                return np.tile(fixed, (len(task_size), 1))
+            return SCHEMES[run.scheme](network, task_size)
+
+        index, (x, block_seconds) = index[-tests:], _timed(scheme, d)
+        Q = network.compute_Q(d, x)
+        arrays = {"index": index, "decision": x.astype(np.uint8), "Q": Q}
+        arrays["gain_ratio"] = gain_min[index] / Q
     alone = []
     while len(alone) < min(TIMED_FRAMES, tests) and sum(alone) < TIMED_SECONDS:
         alone.append(_timed(scheme, d[len(alone), None])[1])
+    fixed_gain_ratio = gain_min[index[-tests:]] / network.compute_Q(d, fixed)
     return arrays, {
         "test_frames": tests,
+        "fixed_gain_ratio": fixed_gain_ratio.mean(),
         "frame_seconds": float(np.median(alone)),
         "block_seconds": block_seconds / tests,
         "run_seconds": time.perf_counter() - started,

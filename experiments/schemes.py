@@ -6,10 +6,12 @@ ValueError if they are not positive and finite. Frames do not depend on each oth
 solvers get many of them as one program, whose optimum is the optimum of each.
 """
 
+import itertools
+
 import numpy as np
 
-# Of the solvers' programs: several frames in one share the cost of a call. Larger integer programs
-# are not solved at the root of the search tree any more, larger linear ones gain nothing.
+# Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
+# of them would gain nothing.
 TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
 
 
@@ -25,14 +27,16 @@ def milp(mumt, task_size):
     """
     from scipy import optimize
 
-    def solve(cost, constraints, least, tasks):
+    def solve(cost, constraints, least, tasks, alone):
         delays = len(cost) - tasks
         return optimize.milp(
             cost,
             constraints=optimize.LinearConstraint(constraints, least, np.inf),
             integrality=np.repeat([1, 0], [tasks, delays]),
             bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
-            options={"mip_rel_gap": 0},  # the default gives up 0.01 % of the utility
+            # The default gap gives up 0.01 % of the utility. Most frames are solved at the root of
+            # the search tree; trees of many frames that are not would multiply.
+            options={"mip_rel_gap": 0} | ({} if alone else {"node_limit": 1}),
         )
 
     return _solved(solve, mumt, task_size, TASKS_OF_A_MILP)
@@ -45,7 +49,7 @@ def linear_relaxation(mumt, task_size):
     """
     from scipy import optimize
 
-    def solve(cost, constraints, least, tasks):
+    def solve(cost, constraints, least, tasks, alone):
         most = np.repeat([1, np.inf], [tasks, len(cost) - tasks])
         # The simplex method ends in a vertex, where few tasks are split; the optimum is often
         # reached by many points, and others split them all.
@@ -113,6 +117,20 @@ SCHEMES = {
 }
 
 
+def best_fixed(mumt, task_size):
+    """Return the decision, int32 (N*M,), that is best if all frames get the same: least mean Q.
+
+    No scheme of its own, as it needs to see many frames before it can decide one; to learn is to do
+    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
+    """
+    costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
+    decisions = np.array(list(itertools.product((0.0, 1.0), repeat=mumt.M)))
+    mean = [
+        mumt.user_utility(costs, np.tile(decision, mumt.N)).mean(axis=0) for decision in decisions
+    ]
+    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
+
+
 def _solved(solve, mumt, task_size, most_tasks):
     """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
     task_size = np.atleast_2d(task_size)
@@ -121,9 +139,12 @@ def _solved(solve, mumt, task_size, most_tasks):
     decision = np.empty(task_size.shape, np.int32)
     for start in range(0, len(task_size), step):
         part = task_size[start : start + step]
-        solution = solve(*_program(mumt, part), part.size)
+        solution = solve(*_program(mumt, part), part.size, alone=len(part) == 1)
+        if not solution.success and len(part) > 1:
+            decision[start : start + step] = _solved(solve, mumt, part, most_tasks=1)
+            continue
         if not solution.success:
-            raise RuntimeError(f"no optimum of frames {start} on found: {solution.message}")
+            raise RuntimeError(f"no optimum of frame {start} found: {solution.message}")
         decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
     return decision
 

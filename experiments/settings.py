@@ -1,9 +1,12 @@
-"""What the experiments compare: their settings, and the runs that each of these is made of."""
+"""What the experiments compare: their settings, and the runs that each of these is made of.
+
+Another value of a parameter goes into its tuple in SWEEPS, another parameter of `Run` into SWEEPS
+and EXPERIMENTS, and a scheme of your own into SCHEMES (schemes.py) and COMPARED.
+"""
 
 from dataclasses import dataclass, replace
 
 from .runs import Run
-from .schemes import SCHEMES
 
 # One parameter of DDLO at a time, around the released values: field of Run, its name, the values.
 SWEEPS = {
@@ -40,6 +43,7 @@ COMPARED = {
     "DROO's rule, K = 10": Run("droo", net_num=10),
     "coordinate descent": Run("coordinate_descent"),
     "linear relaxation": Run("linear_relaxation"),
+    "best fixed decision": Run("best_fixed"),
     "all edge": Run("all_edge"),
     "random": Run("random"),
     "all local": Run("all_local"),
@@ -63,8 +67,8 @@ def settings(experiment, frames, seeds, quick=False):
 
     def setting(label, value, run):
         # Without learning or chance all seeds give the same.
-        repeated = run.scheme not in SCHEMES or run.scheme == "random"
-        runs = (replace(run, frames=frames, seed=seed) for seed in range(seeds if repeated else 1))
+        by_chance = run.learns or run.scheme == "random"
+        runs = (replace(run, frames=frames, seed=seed) for seed in range(seeds if by_chance else 1))
         return Setting(label, value, tuple(runs))
 
     if experiment in SWEEPS:

@@ -13,9 +13,10 @@ from main import output_folder, versions
 
 from .runs import ROOT
 
-# What a result depends on, besides parameters and data.
-SOURCES = [ROOT / name for name in ("MUMT.py", "memory.py", "main.py")]
-SOURCES += [Path(__file__).with_name(name) for name in ("runs.py", "schemes.py", "droo.py")]
+# The code that a result depends on: all of them on the first, and then of what does not learn, and
+# of DROO's rule, on one more.
+SOURCES = ["MUMT.py", "memory.py", "main.py", "experiments/runs.py"]
+SCHEMES_SOURCE, DROO_SOURCE = "experiments/schemes.py", "experiments/droo.py"
 
 
 class RunStore:
@@ -33,7 +34,7 @@ class RunStore:
         """Return the file of a run. Raises OSError if its data set cannot be read."""
         if run not in self._paths:
             data = hashlib.sha256((ROOT / run.data).read_bytes()).hexdigest()
-            identity = json.dumps([asdict(run), data, origin()], sort_keys=True)
+            identity = json.dumps([asdict(run), data, origin(run)], sort_keys=True)
             name = hashlib.sha256(identity.encode()).hexdigest()[:20]
             self._paths[run] = self.folder / f"{name}.npz"
         return self._paths[run]
@@ -43,7 +44,7 @@ class RunStore:
 
     def save(self, run, arrays, about):
         """Store what `execute` returned of a run, whole or not at all."""
-        about = json.dumps({"run": asdict(run)} | origin() | about)
+        about = json.dumps({"run": asdict(run)} | origin(run) | about)
         with output_folder(self.folder) as folder:
             np.savez_compressed(folder / self.path(run).name, **arrays, about=about)
 
@@ -54,16 +55,30 @@ class RunStore:
             return arrays, json.loads(str(content["about"]))
 
 
-@lru_cache
-def origin():
-    """Return what results come from, besides parameters and data, as a dict: code and versions.
+def origin(run):
+    """Return what a run comes from, besides parameters and data, as a dict: code and versions.
 
-    The code is a digest of all that makes results, comments and main.py's parameters aside.
+    The code is a digest of all that makes the results of its scheme, comments and main.py's
+    parameters aside.
     """
+    sources = [*SOURCES]
+    if not run.learns:
+        sources.append(SCHEMES_SOURCE)
+    elif run.scheme == "droo":
+        sources.append(DROO_SOURCE)
     digest = hashlib.sha256()
-    for path in SOURCES:
-        tree = ast.parse(path.read_text())
-        # Users edit the parameters, which a Run has in itself.
-        tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
-        digest.update(ast.dump(tree).encode())
-    return {"code": digest.hexdigest(), "versions": versions()}
+    for source in sources:
+        digest.update(_code(source).encode())
+    return {"code": digest.hexdigest(), "versions": _versions()}
+
+
+@lru_cache
+def _code(source):
+    """A source file as a text that comments and formatting do not change."""
+    tree = ast.parse((ROOT / source).read_text())
+    # Users edit the parameters, which a Run has in itself.
+    tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
+    return ast.dump(tree)
+
+
+_versions = lru_cache(versions)

@@ -43,7 +43,7 @@ def test_a_run_is_the_run_of_main(tmp_path):
         np.testing.assert_array_equal(arrays[key], history[key])
     assert about["test_frames"] == report["test_frames"] == 140
     assert about["versions"]["numpy"] == np.__version__ and "core" in about["machine"]
-    assert 0 < about["block_seconds"] < about["frame_seconds"] < 1
+    assert about["block_seconds"] > 0 and about["frame_seconds"] > 0
 
 
 def test_the_released_values_are_the_defaults():
@@ -127,46 +127,50 @@ def test_another_parameter_is_another_run(tmp_path, change):
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
-    """Copies of the sources, of which runs are taken to come from now."""
-    copies = []
-    for path in store.SOURCES:
-        copies.append(tmp_path / "sources" / path.name)
-        copies[-1].parent.mkdir(exist_ok=True)
-        copies[-1].write_text(path.read_text())
-    monkeypatch.setattr(store, "SOURCES", copies)
-    store.origin.cache_clear()
-    yield {path.name: path for path in copies}
-    store.origin.cache_clear()
+    """A copy of the package's code, which runs are taken to come from now."""
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("experiments/*.py"), DATA]:
+        copy = tmp_path / "copy" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr(store, "ROOT", tmp_path / "copy")
+    store._code.cache_clear()
+    yield tmp_path / "copy"
+    store._code.cache_clear()
+
+
+LEARNING = {Run(), Run("droo")}
+OTHER = {Run("milp"), Run("best_fixed")}
 
 
 @pytest.mark.parametrize(
-    "name, old, new, found",
+    "name, old, new, changed",
     [
-        ("memory.py", "BETA1, BETA2, EPSILON = np.float32(0.09)", "BETA1, BETA2, EPSILON = 1", False),
-        ("main.py", "return 10 * task_size - 200", "return task_size - 20", False),
-        ("MUMT.py", "3.25 * 10**-7", "3.26 * 10**-7", False),
-        ("droo.py", "threshold <= 0", "threshold < 0", False),
-        ("memory.py", "# Adam's constants;", "# Constants of Adam;", True),
-        ("main.py", "net_num: int = 3", "net_num: int = 10", True),  # Run has its own
+        ("memory.py", "EPSILON = np.float32(0.09)", "EPSILON = np.float32(0.9)", LEARNING | OTHER),
+        ("main.py", "return 10 * task_size - 200", "return task_size - 20", LEARNING | OTHER),
+        ("MUMT.py", "3.25 * 10**-7", "3.26 * 10**-7", LEARNING | OTHER),
+        ("experiments/runs.py", "net.reset(run.seed)", "net.reset(0)", LEARNING | OTHER),
+        ("experiments/droo.py", "threshold <= 0", "threshold < 0", {Run("droo")}),
+        ("experiments/schemes.py", '"mip_rel_gap": 0', '"mip_rel_gap": 1', OTHER),
+        ("memory.py", "# Adam's constants;", "# Constants of Adam;", set()),
+        ("main.py", "net_num: int = 3", "net_num: int = 10", set()),  # Run has its own
+        ("experiments/plots.py", "EARLY = 2000", "EARLY = 3000", set()),
     ],
-)  # fmt: skip
-def test_another_algorithm_is_another_run(tmp_path, sources, name, old, new, found):
-    RunStore(tmp_path).save(Run(), {}, {})
-    assert Run() in RunStore(tmp_path)
-    text = sources[name].read_text()
+)
+def test_another_algorithm_is_another_run(tmp_path, sources, name, old, new, changed):
+    for run in LEARNING | OTHER:
+        RunStore(tmp_path).save(run, {}, {})
+    text = (sources / name).read_text()
     assert old in text
-    sources[name].write_text(text.replace(old, new))
-    store.origin.cache_clear()
-    assert (Run() in RunStore(tmp_path)) == found
+    (sources / name).write_text(text.replace(old, new))
+    store._code.cache_clear()
+    assert {run for run in LEARNING | OTHER if run not in RunStore(tmp_path)} == changed
 
 
 def test_other_versions_and_other_data_are_another_run(tmp_path, monkeypatch):
     RunStore(tmp_path).save(Run(), {}, {})
     with monkeypatch.context() as patch:
-        patch.setattr(store, "versions", lambda: {"tensorflow": "3.0"})
-        store.origin.cache_clear()
+        patch.setattr(store, "_versions", lambda: {"tensorflow": "3.0"})
         assert Run() not in RunStore(tmp_path)
-    store.origin.cache_clear()
     assert Run() in RunStore(tmp_path)
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(store, "ROOT", tmp_path)
@@ -225,9 +229,9 @@ def test_without_dask(tmp_path, monkeypatch):
 
 
 def test_a_worker_with_other_code_is_refused():
-    run, arrays, message = parallel._outcome(QUICK[0], store.origin() | {"code": "other"})
+    run, arrays, message = parallel._outcome(QUICK[0], store.origin(QUICK[0]) | {"code": "other"})
     assert run == QUICK[0] and arrays is None and "other code or versions" in message
-    assert parallel._outcome(QUICK[0], store.origin())[1] is not None
+    assert parallel._outcome(QUICK[0], store.origin(QUICK[0]))[1] is not None
 
 
 def test_missing_data_set_is_told_at_the_door(tmp_path):

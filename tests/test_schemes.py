@@ -57,6 +57,14 @@ def test_milp_equals_enumeration_on_published_samples(network, published):
     np.testing.assert_allclose(Q, gain_min, rtol=1e-12)
 
 
+def test_milp_of_frames_that_are_hard_together():
+    # Sizes and constants for which a block of frames keeps the solver busy for more than a minute.
+    network = MUMT(4, 3, uplink_bandwidth=50, delay_weight=100)
+    d = np.random.default_rng(0).uniform(0.001, 1000, (40, 12))
+    Q = network.compute_Q(d, schemes.milp(network, d))
+    np.testing.assert_allclose(Q, network.optimum(d)[0], rtol=1e-12)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_coordinate_descent_ends_in_a_local_minimum(network):
     d = sizes(network, 200)
@@ -134,6 +142,18 @@ def test_linear_relaxation_by_hand(local_delay, task_size, offloaded):
     np.testing.assert_array_equal(x.sum(axis=1, keepdims=True), offloaded)
 
 
+@pytest.mark.parametrize("network", [MUMT(3, 3), MUMT(2, 4), MUMT(1, 1, uplink_bandwidth=0.5)])
+def test_best_fixed_decision(network):
+    d = sizes(network, 30)
+    tasks = network.N * network.M
+    means = [
+        network.compute_Q(d, x).mean() for x in itertools.product((0, 1), repeat=tasks)
+    ]  # fmt: skip
+    fixed = schemes.best_fixed(network, d)
+    assert fixed.shape == (tasks,)
+    assert network.compute_Q(d, fixed).mean() == pytest.approx(min(means))
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_frames_do_not_depend_on_each_other(network, name):
     d = sizes(network, 40)
@@ -168,7 +188,7 @@ def test_solver_without_optimum_is_an_error(network, monkeypatch):
         "milp",
         lambda *a, options, **k: milp(*a, options=options | {"time_limit": 0}, **k),
     )
-    with pytest.raises(RuntimeError, match="no optimum of frames 0 on"):
+    with pytest.raises(RuntimeError, match="no optimum of frame 0"):
         schemes.milp(network, sizes(network))
 
 
