@@ -52,6 +52,8 @@ def main(options):
             raise ValueError(f"{name} is {value}; a whole number of at least 1 was expected")
     if (o.backend == "dask") != (o.scheduler is not None):
         raise ValueError("--backend dask and --scheduler ADDRESS go together; one is missing")
+    if o.out.exists() and not o.out.is_dir():
+        raise ValueError(f"{o.out} is a file; a folder to write into was expected")
     seeds, frames = (min(o.seeds, 2), min(o.frames, 2000)) if o.quick else (o.seeds, o.frames)
     chosen = {
         name: settings(name, frames, seeds, o.quick)
@@ -60,17 +62,17 @@ def main(options):
     }
     store = RunStore(RUNS)
     runs = [run for of_one in chosen.values() for setting in of_one for run in setting.runs]
-    total, found = len(set(runs)), sum(run in store for run in set(runs))
+    total = len(set(runs))
     try:
-        failed = run_all(runs, store, o.processes, o.scheduler)
+        done, failed = run_all(runs, store, o.processes, o.scheduler)
     except KeyboardInterrupt:
-        done = sum(run in store for run in set(runs))
-        print(f"{done} of {total} runs are in {RUNS}/, where the next suite finds them")
+        stored = sum(run in store for run in set(runs))
+        print(f"{stored} of {total} runs are in {RUNS}/, where the next suite finds them")
         raise
 
     from . import plots, results  # take longer to import than the rest
 
-    rows, about = {}, [store.load(run)[1] for run in runs if run in store]
+    rows, about = {}, [store.about(run) for run in set(runs) - set(failed)]
     if not about:
         raise ValueError(f"all {len(failed)} runs failed")
     with output_folder(o.out) as folder, tqdm(chosen.items(), "plots", disable=None) as bar:
@@ -92,8 +94,9 @@ def main(options):
             "failed": {str(run): error for run, error in failed.items()},
         }
         write_json(folder / "results.json", content)
-        (folder / "results.md").write_text(results.markdown(content))
-    print(f"{total - len(failed)} runs, {found} of them done before; plots and tables: {o.out}/")
+        (folder / "results.md").write_text(results.markdown(content), encoding="utf-8")
+    before = total - len(failed) - done
+    print(f"{before + done} runs, {before} of them done before; plots and tables: {o.out}/")
     if failed:
         sys.exit(f"{len(failed)} of {total} runs failed, as {o.out}/results.md tells")
 

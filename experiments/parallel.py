@@ -33,8 +33,10 @@ def run_all(runs, store, processes=None, scheduler=None):
 
     Returns
     -------
+    int
+        How many runs were done: the others are stored already, or failed.
     dict of str by Run
-        What went wrong, of the runs that failed: the others are done all the same.
+        What went wrong, of the runs that failed.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def run_all(runs, store, processes=None, scheduler=None):
     )
     failed = {}
     if not todo:
-        return failed
+        return 0, failed
     bar = tqdm(
         total=sum(run.work for run in todo),
         desc="runs",
@@ -81,7 +83,7 @@ def run_all(runs, store, processes=None, scheduler=None):
                 store.save(run, arrays, about)
             bar.set_postfix_str(f"{i} of {len(todo)} done", refresh=False)
             bar.update(run.work)
-    return failed
+    return len(todo) - len(failed), failed
 
 
 @contextmanager

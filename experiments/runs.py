@@ -1,5 +1,6 @@
 """Runs of DDLO, and of the schemes it is compared with: what one is, and doing it."""
 
+import itertools
 import os
 import platform
 import time
@@ -14,7 +15,7 @@ import numpy as np
 from main import compiled_loop, ddlo, decide, time_frames, versions
 from MUMT import MUMT, load_data
 
-from .schemes import SCHEMES, best_fixed
+from .schemes import SCHEMES
 
 ROOT = Path(__file__).parents[1]
 # Test frames are decided one by one, to see how long it takes: up to so many, for so many seconds.
@@ -139,6 +140,20 @@ def execute(run):
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def best_fixed(mumt, task_size):
+    """Return the decision, int32 (N*M,), that is best if all frames get the same: least mean Q.
+
+    No scheme of its own, as it needs to see many frames before it can decide one; to learn is to do
+    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
+    """
+    costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
+    decisions = np.array(list(itertools.product((0.0, 1.0), repeat=mumt.M)))
+    mean = [
+        mumt.user_utility(costs, np.tile(decision, mumt.N)).mean(axis=0) for decision in decisions
+    ]
+    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
 
 
 def _timed(function, argument):

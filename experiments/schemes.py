@@ -6,8 +6,6 @@ ValueError if they are not positive and finite. Frames do not depend on each oth
 solvers get many of them as one program, whose optimum is the optimum of each.
 """
 
-import itertools
-
 import numpy as np
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
@@ -115,20 +113,6 @@ SCHEMES = {
         random,
     )
 }
-
-
-def best_fixed(mumt, task_size):
-    """Return the decision, int32 (N*M,), that is best if all frames get the same: least mean Q.
-
-    No scheme of its own, as it needs to see many frames before it can decide one; to learn is to do
-    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
-    """
-    costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
-    decisions = np.array(list(itertools.product((0.0, 1.0), repeat=mumt.M)))
-    mean = [
-        mumt.user_utility(costs, np.tile(decision, mumt.N)).mean(axis=0) for decision in decisions
-    ]
-    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
 
 
 def _solved(solve, mumt, task_size, most_tasks):

@@ -3,6 +3,9 @@
 import ast
 import hashlib
 import json
+import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +43,7 @@ class RunStore:
         return self._paths[run]
 
     def __contains__(self, run):
-        return self.path(run).is_file()
+        return zipfile.is_zipfile(self.path(run))  # a file that was cut off is not
 
     def save(self, run, arrays, about):
         """Store what `execute` returned of a run, whole or not at all."""
@@ -49,10 +52,32 @@ class RunStore:
             np.savez_compressed(folder / self.path(run).name, **arrays, about=about)
 
     def load(self, run):
-        """Return what `execute` returned of a run that is stored."""
-        with np.load(self.path(run), allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files if name != "about"}
-            return arrays, json.loads(str(content["about"]))
+        """Return what `execute` returned of a run that is stored.
+
+        Raises ValueError if its file is damaged.
+        """
+        with self._opened(run) as content:
+            return {name: content[name] for name in content.files if name != "about"}, _about(
+                content
+            )
+
+    def about(self, run):
+        """Return the second part of `load` only, which takes less time."""
+        with self._opened(run) as content:
+            return _about(content)
+
+    @contextmanager
+    def _opened(self, run):
+        path = self.path(run)
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                yield content
+        except (LookupError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path} is damaged, and can be deleted: {error}") from error
+
+
+def _about(content):
+    return json.loads(str(content["about"]))
 
 
 def origin(run):

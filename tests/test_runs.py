@@ -100,7 +100,20 @@ def test_store(tmp_path):
         np.testing.assert_array_equal(stored[key], arrays[key])
     assert stored_about["run"]["scheme"] == "random" and stored_about["run"]["frames"] == 50
     assert stored_about["versions"] == main.versions() and stored_about["code"]
-    assert {key: stored_about[key] for key in about} == about
+    assert {key: stored_about[key] for key in about} == about and store.about(run) == stored_about
+
+
+def test_damaged_files_of_the_store(tmp_path):
+    store = RunStore(tmp_path)
+    store.save(QUICK[0], *execute(QUICK[0]))
+    path = store.path(QUICK[0])
+    content = path.read_bytes()
+    for cut_off in (b"", content[:1000]):
+        path.write_bytes(cut_off)
+        assert QUICK[0] not in store  # is done again
+    path.write_bytes(content[:60] + b"\0" * 500 + content[560:])
+    with pytest.raises(ValueError, match=f"{path.name} is damaged, and can be deleted"):
+        store.load(QUICK[0])
 
 
 @pytest.mark.parametrize(
@@ -182,8 +195,8 @@ def test_all_runs_are_done_but_those_stored_and_those_that_fail(tmp_path, capfd)
     store = RunStore(tmp_path)
     diverging = replace(SHORT, learning_rate=1e30)
     todo = [SHORT, diverging, *QUICK, SHORT]
-    failed = run_all(todo, store, processes=2)
-    assert list(failed) == [diverging] and diverging not in store
+    done, failed = run_all(todo, store, processes=2)
+    assert list(failed) == [diverging] and diverging not in store and done == 4
     assert failed[diverging].startswith("FloatingPointError: the training cost of DNN 1 is nan")
     message = capfd.readouterr().err
     assert "failed: scheme=ddlo, seed=0, frames=700, net_num=2, hidden=(10,)" in message
@@ -193,7 +206,8 @@ def test_all_runs_are_done_but_those_stored_and_those_that_fail(tmp_path, capfd)
 
     times = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert len(times) == 4
-    assert list(run_all([*todo, replace(QUICK[0], frames=60)], store, processes=1)) == [diverging]
+    done, failed = run_all([*todo, replace(QUICK[0], frames=60)], store, processes=1)
+    assert done == 1 and list(failed) == [diverging]
     assert {file: file.stat().st_mtime_ns for file in times} == times  # not done again
     assert len(list(tmp_path.iterdir())) == 5
 
@@ -202,7 +216,7 @@ def test_a_process_that_dies_takes_no_other_run_with_it(tmp_path):
     store = RunStore(tmp_path)
     deadly = Deadly("optimum", frames=50)
     others = [replace(QUICK[1], seed=seed) for seed in range(6)]
-    failed = run_all([*others[:3], deadly, *others[3:]], store, processes=2)
+    _, failed = run_all([*others[:3], deadly, *others[3:]], store, processes=2)
     assert list(failed) == [deadly] and "TerminatedWorkerError" in failed[deadly]
     assert all(run in store for run in others)
 
@@ -215,7 +229,7 @@ def test_runs_on_a_dask_cluster_of_two_workers(tmp_path, monkeypatch):
     diverging = replace(SHORT, learning_rate=1e30)
     with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
         todo = [SHORT, replace(SHORT, seed=1), diverging, *QUICK]
-        failed = run_all(todo, store, scheduler=cluster.scheduler_address)
+        _, failed = run_all(todo, store, scheduler=cluster.scheduler_address)
     assert list(failed) == [diverging]
     for run in (todo[0], todo[1], *QUICK):
         np.testing.assert_array_equal(store.load(run)[0]["Q"], execute(run)[0]["Q"])

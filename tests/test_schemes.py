@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from experiments import schemes
 from experiments.droo import DROO
+from experiments.runs import best_fixed
 from experiments.schemes import SCHEMES
 from main import compiled_loop, ddlo, time_frames
 from MUMT import MUMT
@@ -149,7 +150,7 @@ def test_best_fixed_decision(network):
     means = [
         network.compute_Q(d, x).mean() for x in itertools.product((0, 1), repeat=tasks)
     ]  # fmt: skip
-    fixed = schemes.best_fixed(network, d)
+    fixed = best_fixed(network, d)
     assert fixed.shape == (tasks,)
     assert network.compute_Q(d, fixed).mean() == pytest.approx(min(means))
 
