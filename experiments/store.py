@@ -57,9 +57,8 @@ class RunStore:
         Raises ValueError if its file is damaged.
         """
         with self._opened(run) as content:
-            return {name: content[name] for name in content.files if name != "about"}, _about(
-                content
-            )
+            arrays = {name: content[name] for name in content.files if name != "about"}
+            return arrays, _about(content)
 
     def about(self, run):
         """Return the second part of `load` only, which takes less time."""
