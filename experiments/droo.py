@@ -35,9 +35,9 @@ class DROO(MemoryDNN):
 
     def __init__(self, net, K, **parameters):
         super().__init__(net, 1, **parameters)
-        if not 1 <= K <= self.net[-1] + 1:
+        if not isinstance(K, (int, np.integer)) or not 1 <= K <= self.net[-1] + 1:
             raise ValueError(
-                f"K is {K}; 1 to {self.net[-1] + 1} candidates were expected, as order-preserving "
+                f"K is {K!r}; 1 to {self.net[-1] + 1} candidates were expected, as order-preserving "
                 "quantisation makes no more of so many outputs"
             )
         self.K = K

@@ -63,25 +63,16 @@ def main(options):
     store = RunStore(RUNS)
     runs = [run for of_one in chosen.values() for setting in of_one for run in setting.runs]
     total = len(set(runs))
-    try:
-        done, failed = run_all(runs, store, o.processes, o.scheduler)
-    except KeyboardInterrupt:
-        stored = sum(run in store for run in set(runs))
-        print(f"{stored} of {total} runs are in {RUNS}/, where the next suite finds them")
-        raise
-
-    from . import plots, results  # take longer to import than the rest
-
-    rows, about = {}, [store.about(run) for run in set(runs) - set(failed)]
-    if not about:
-        raise ValueError(f"all {len(failed)} runs failed")
-    with output_folder(o.out) as folder, tqdm(chosen.items(), "plots", disable=None) as bar:
-        for name, of_one in bar:
-            rows[name] = [results.summarise(name, setting, store) for setting in of_one]
-            if any(row["seeds"] for row in rows[name]):
-                figure = plots.plot(name, of_one, rows[name], store)
-                figure.savefig(folder / f"{name}.png", dpi=150)
-                figure.savefig(folder / f"{name}.pdf")
+    with output_folder(o.out) as folder:
+        try:
+            done, failed = run_all(runs, store, o.processes, o.scheduler)
+        except KeyboardInterrupt:
+            stored = sum(run in store for run in set(runs))
+            print(f"{stored} of {total} runs are in {RUNS}/, where the next suite finds them")
+            raise
+        about = [store.about(run) for run in set(runs) - set(failed)]
+        if not about:
+            raise ValueError(f"all {len(failed)} runs failed")
         content = {
             "command": " ".join(["python -m experiments.figures", *sys.argv[1:]]),
             "seeds": seeds,
@@ -89,16 +80,30 @@ def main(options):
             "test_frames": about[0]["test_frames"],
             "versions": versions(),
             "machines": sorted({of_run["machine"] for of_run in about}),
-            "claims": results.judge(rows, frames, seeds),
-            "experiments": rows,
             "failed": {str(run): error for run, error in failed.items()},
         }
-        write_json(folder / "results.json", content)
-        (folder / "results.md").write_text(results.markdown(content), encoding="utf-8")
+        write_results(folder, chosen, store, content)
     before = total - len(failed) - done
     print(f"{before + done} runs, {before} of them done before; plots and tables: {o.out}/")
     if failed:
         sys.exit(f"{len(failed)} of {total} runs failed, as {o.out}/results.md tells")
+
+
+def write_results(folder, chosen, store, about):
+    """Write plots and tables of experiments, settings by name, from the runs in the store."""
+    from . import plots, results  # take longer to import than the rest
+
+    rows = {}
+    for name, of_one in tqdm(chosen.items(), "plots", disable=None):
+        rows[name] = [results.summarise(name, setting, store) for setting in of_one]
+        if any(row["seeds"] for row in rows[name]):
+            figure = plots.plot(name, of_one, rows[name], store)
+            figure.savefig(folder / f"{name}.png", dpi=150)
+            figure.savefig(folder / f"{name}.pdf")
+    claims = results.judge(rows, about["frames"], about["seeds"])
+    content = about | {"claims": claims, "experiments": rows}
+    write_json(folder / "results.json", content)
+    (folder / "results.md").write_text(results.markdown(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ from MUMT import MUMT, load_data
 from .runs import ROOT, execute
 from .store import origin
 
-DEATHS = 2  # a run that was under way when a process died so many times is not tried again
-
 _one_at_a_time = threading.Lock()  # Dask's workers may have several threads, a process one net
 
 
@@ -52,17 +50,8 @@ def run_all(runs, store, processes=None, scheduler=None):
         work[run.compiled] += run.work
     todo = [run for run in dict.fromkeys(runs) if run not in store]
     # What takes longest comes first, so that at the end no core waits long for another, and runs
-    # that share what is compiled, or an optimum, follow each other. All that needs TensorFlow is
-    # before the rest: joblib takes its import for a leak, and ends a process that began without.
-    todo.sort(
-        key=lambda run: (
-            not run.learns,
-            -work[run.compiled],
-            run.compiled,
-            run.uplink,
-            run.delay_weight,
-        )
-    )
+    # that share what is compiled, or an optimum, follow each other.
+    todo.sort(key=lambda run: (-work[run.compiled], run.compiled, run.uplink, run.delay_weight))
     failed = {}
     if not todo:
         return 0, failed
@@ -73,7 +62,8 @@ def run_all(runs, store, processes=None, scheduler=None):
         bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
         disable=None,
     )
-    workers = _cluster(scheduler) if scheduler else _processes(processes or joblib.cpu_count())
+    processes = min(processes or joblib.cpu_count(), len(todo))
+    workers = _cluster(scheduler) if scheduler else _processes(processes)
     with bar, workers, closing(_outcomes(todo)) as outcomes:
         for i, (run, arrays, about) in enumerate(outcomes, start=1):
             if arrays is None:
@@ -98,10 +88,18 @@ def _processes(number):
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
         try:
             with _interruption_for_this_process_only():
-                joblib.Parallel()(joblib.delayed(int)() for _ in range(number))  # starts them
+                # They import TensorFlow before all else: joblib takes it for a leak of memory, and
+                # ends the process, where it comes later.
+                parallel = joblib.Parallel(return_as="generator")
+                started = parallel(joblib.delayed(_import_memory)() for _ in range(number))
+            list(started)
             yield
         finally:  # they would stay, with the memory that TensorFlow takes
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _import_memory():
+    import memory  # noqa: F401
 
 
 @contextmanager
@@ -136,31 +134,38 @@ def _cluster(scheduler):
 
 def _outcomes(runs):
     """Do runs in parallel; yield each with its arrays and `about`, or with None and what failed."""
-    left, deaths = list(runs), Counter()
-    while left:
+    left, suspects = list(runs), []
+    while left or suspects:
+        # Of the runs that were under way when a process died, the one to blame dies alone as well.
+        alone = bool(suspects)
+        queue = suspects if alone else left
         under_way = []
 
-        def tasks(runs=tuple(left), under_way=under_way):
-            for run in runs:
+        def tasks(queue=tuple(queue), under_way=under_way):
+            for run in queue:
                 under_way.append(run)
                 yield joblib.delayed(_outcome)(run, origin(run))
 
         parallel = joblib.Parallel(
-            return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch=1 if alone else "n_jobs",
         )
         try:
             for outcome in parallel(tasks()):
-                left.remove(outcome[0])
+                queue.remove(outcome[0])
                 under_way.remove(outcome[0])
                 yield outcome
         # A run's own exceptions are in its outcome: here a process died, or the cluster did.
         except Exception as error:
             if not under_way:
                 raise
-            deaths.update(under_way)
-            for run in [run for run in under_way if deaths[run] == DEATHS]:
-                left.remove(run)
-                yield run, None, _in_a_line(error)
+            for run in under_way:
+                queue.remove(run)
+            if len(under_way) > 1:
+                suspects += under_way
+            else:
+                yield under_way[0], None, _in_a_line(error)
 
 
 def _outcome(run, expected):
@@ -171,7 +176,7 @@ def _outcome(run, expected):
         try:
             if origin(run) != expected:
                 raise RuntimeError(
-                    f"the worker has other code or versions, {origin(run)}; {expected} was expected"
+                    f"the worker has other data, code or versions, {origin(run)}; expected: {expected}"
                 )
             return run, *execute(run)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on

@@ -109,7 +109,7 @@ def plot_schemes(rows):
     ratio.hlines(place, *_nearness(np.stack([low, means])), color="0.6", linewidth=3)
     ratio.plot(_nearness(means), place, "ko", label="mean")
     ratio.plot(_nearness(low), place, "k|", markersize=12, label="5th percentile")
-    ticks = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
+    ticks = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997, 0.999]
     optimal = -np.log10(LEAST)
     ratio.set_xticks([*_nearness(np.array(ticks)), optimal], [*map("{:g}".format, ticks), "1"])
     ratio.set_yticks(place, [row["label"] for row in rows])

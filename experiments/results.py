@@ -87,6 +87,7 @@ def summarise(experiment, setting, store):
         "value": setting.value,
         "is_released": replace(setting.runs[0], frames=Run.frames) == Run(),
         "seeds": [run.seed for run in runs],
+        "failed": len(setting.runs) - len(runs),
     }
     for name, values in numbers.items():
         mean, half = interval(values)
@@ -96,7 +97,9 @@ def summarise(experiment, setting, store):
 
 
 def failures(row):
-    """Return in words with how many seeds a setting fails to learn, or ''."""
+    """Return in words with how many seeds a setting fails to learn, or its runs failed, or ''."""
+    if row["failed"]:
+        return f"runs failed ({row['failed']} of {row['failed'] + len(row['seeds'])} seeds)"
     values = row.get("fails_to_learn", {"values": []})["values"]
     failed = round(sum(values))
     if not failed:
@@ -194,11 +197,13 @@ def judge(rows, frames, seeds):
 
     Short runs and few seeds do not decide them.
     """
-    measured = {name: [row for row in rows[name] if row["seeds"]] for name in rows}
     judged = []
     for claim, (function, needed) in CLAIMS.items():
-        if all(measured.get(name) for name in needed):
-            found, verdict = function(*(measured[name] for name in needed))
+        if all(name in rows for name in needed):
+            if "schemes" in needed and any(row["failed"] for row in rows["schemes"]):
+                judged.append({"claim": claim, "measured": "runs failed", "verdict": "not judged"})
+                continue
+            found, verdict = function(*(rows[name] for name in needed))
             if frames < JUDGED_FRAMES or seeds < JUDGED_SEEDS:
                 verdict = (
                     f"not judged with less than {JUDGED_FRAMES} frames or {JUDGED_SEEDS} seeds"
@@ -229,8 +234,8 @@ def markdown(content):
         f"random was run with {f'seeds 0 to {seeds - 1}' if seeds > 1 else 'seed 0'}: numbers are "
         "mean ± half-width of the 95 % confidence interval of the mean (Student's t), of what is "
         f"found in the test, the last {content['test_frames']} frames. The 5th percentile is that of "
-        "the gain ratios of these frames; times are medians over up to 100 frames on one core, while "
-        "other runs use the other cores. A setting *fails to learn* with a seed if its mean gain "
+        "the gain ratios of these frames; times are medians over up to 100 frames one by one, and of one call for all, on one core "
+        "while other runs use the others. In the sweeps a setting *fails to learn* with a seed if its mean gain "
         "ratio is not above that of the best fixed decision, the same one for all frames. Versions: "
         f"{versions}. Machine: {'; '.join(content['machines'])}."
     )
@@ -239,7 +244,7 @@ def markdown(content):
     if verdicts:
         lines += _table("Claims of the paper", ["claim", "measured", "verdict"], verdicts)
     for experiment, rows in content["experiments"].items():
-        lines += _tables(experiment, [row for row in rows if row["seeds"]])
+        lines += _tables(experiment, rows)
     return "\n".join(lines)
 
 
@@ -261,13 +266,13 @@ def _tables(experiment, rows):
         heads = [SWEEPS[experiment][0], *GAIN_RATIO.values(), "seeds from, to"]
         cells = []
         for row in rows:
-            means = row["mean_gain_ratio"]["values"]
+            means = row["mean_gain_ratio"]["values"] if row["seeds"] else []
             released = RELEASED.get(experiment, {}).get(row["value"], "")
             if row["is_released"]:
                 released = RELEASED["net_num"][Run.net_num]
             name = f"{row['value']} (as released)" if row["is_released"] else str(row["value"])
             numbers = [number(row, name) for name in GAIN_RATIO]
-            spread = f"{min(means):.4f} {max(means):.4f}"
+            spread = f"{min(means):.4f} {max(means):.4f}" if means else "-"
             cells.append([name, *numbers, spread, released, failures(row)])
         return _table(title, [*heads, "released package's DNNs, single runs", ""], cells)
     if experiment in NETWORKS:

@@ -1,5 +1,6 @@
 """Runs of DDLO, and of the schemes it is compared with: what one is, and doing it."""
 
+import hashlib
 import itertools
 import os
 import platform
@@ -101,7 +102,7 @@ def execute(run):
     """
     started = time.perf_counter()
     network = run.network
-    data = (run.data, run.users, run.tasks)
+    data = (run.data, data_digest(run), run.users, run.tasks)
     (task_size, _), gain_min = _file(*data), _optima(*data, run.uplink, run.delay_weight)
     index, tests = time_frames(run.frames, len(task_size))
     d, fixed = task_size[index[-tests:]], best_fixed(network, task_size[index])
@@ -123,6 +124,7 @@ def execute(run):
                 return np.tile(fixed, (len(task_size), 1))
             return SCHEMES[run.scheme](network, task_size)
 
+        scheme(d[:1])  # imports what it needs
         index, (x, block_seconds) = index[-tests:], _timed(scheme, d)
         Q = network.compute_Q(d, x)
         arrays = {"index": index, "decision": x.astype(np.uint8), "Q": Q}
@@ -162,16 +164,21 @@ def _timed(function, argument):
     return result, time.perf_counter() - started
 
 
+def data_digest(run):
+    """Return a digest of the file that a run's data set is in. Raises OSError if there is none."""
+    return hashlib.sha256((ROOT / run.data).read_bytes()).hexdigest()
+
+
 @lru_cache
-def _file(path, users, tasks):
-    """Task sizes and optima of a data set."""
+def _file(path, digest, users, tasks):
+    """Task sizes and optima of a data set, read anew where the digest of its file is another."""
     return load_data(ROOT / path, MUMT(users, tasks))
 
 
 @lru_cache
-def _optima(path, users, tasks, uplink, delay_weight):
+def _optima(path, digest, users, tasks, uplink, delay_weight):
     """Optima of the task sizes in a network that may have other constants than the data set's."""
-    task_size, gain_min = _file(path, users, tasks)
+    task_size, gain_min = _file(path, digest, users, tasks)
     run = Run(users=users, tasks=tasks, uplink=uplink, delay_weight=delay_weight)
     is_of_file = run.network == Run(users=users, tasks=tasks).network
     return gain_min if is_of_file else run.network.optimum(task_size)[0]

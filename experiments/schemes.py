@@ -1,12 +1,14 @@
 """Schemes that decide without learning, to compare DDLO with.
 
 Each is a function of a network (a MUMT) and task sizes in MB, (frames, N*M), that returns decisions,
-int32 (frames, N*M): 1 to offload, 0 to process on the device. Those that look at the sizes raise
-ValueError if they are not positive and finite. Frames do not depend on each other, so that the
+int32 (frames, N*M): 1 to offload, 0 to process on the device. They raise ValueError if the task sizes
+have another shape, those that look at them also if one is not positive and finite. Frames do not depend on each other, so that the
 solvers get many of them as one program, whose optimum is the optimum of each.
 """
 
 import numpy as np
+
+from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
@@ -15,7 +17,7 @@ TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
 
 def optimum(mumt, task_size):
     """Decide optimally, by enumeration: MUMT.optimum."""
-    return mumt.optimum(np.atleast_2d(task_size))[1]
+    return mumt.optimum(_frames(mumt, task_size))[1]
 
 
 def milp(mumt, task_size):
@@ -64,7 +66,7 @@ def linear_relaxation(mumt, task_size):
 
 def coordinate_descent(mumt, task_size):
     """Begin with all tasks local and flip the one that lowers Q the most, until none does."""
-    task_size = np.atleast_2d(task_size)
+    task_size = _frames(mumt, task_size)
     tasks = task_size.shape[1]
     decision = np.zeros(task_size.shape, np.int32)
     flips = np.eye(tasks, dtype=np.int32)[:, None]
@@ -87,17 +89,17 @@ def coordinate_descent(mumt, task_size):
 
 def all_edge(mumt, task_size):
     """Offload all tasks."""
-    return np.ones_like(np.atleast_2d(task_size), np.int32)
+    return np.ones(_frames(mumt, task_size).shape, np.int32)
 
 
 def all_local(mumt, task_size):
     """Process all tasks on the devices."""
-    return np.zeros_like(np.atleast_2d(task_size), np.int32)
+    return np.zeros(_frames(mumt, task_size).shape, np.int32)
 
 
 def random(mumt, task_size):
     """Toss a coin for every task; the network's rand_seed says which."""
-    shape = np.atleast_2d(task_size).shape
+    shape = _frames(mumt, task_size).shape
     return np.random.default_rng(mumt.rand_seed).integers(0, 2, shape, np.int32)
 
 
@@ -115,9 +117,20 @@ SCHEMES = {
 }
 
 
+def _frames(mumt, task_size):
+    """Task sizes (frames, N*M), of one frame also given as (N*M,)."""
+    task_size = np.atleast_2d(task_size)
+    if task_size.ndim != 2 or task_size.shape[1] != mumt.N * mumt.M:
+        raise ValueError(
+            f"task_size has shape {task_size.shape}; (frames, {mumt.N * mumt.M}) was expected, for "
+            f"{mumt.N} users with {mumt.M} tasks each"
+        )
+    return task_size
+
+
 def _solved(solve, mumt, task_size, most_tasks):
     """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
-    task_size = np.atleast_2d(task_size)
+    task_size = _frames(mumt, task_size)
     tasks = task_size.shape[1]
     step = max(1, most_tasks // tasks)
     decision = np.empty(task_size.shape, np.int32)
@@ -142,6 +155,11 @@ def _program(mumt, task_size):
     """
     from scipy import sparse
 
+    for name in ("utility", "user_utility", "compute_Q"):
+        if getattr(type(mumt), name) is not getattr(MUMT, name):
+            raise ValueError(
+                f"{type(mumt).__name__} has a {name} of its own, and the solvers know MUMT's only"
+            )
     mumt.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
     costs = mumt.task_costs(task_size.astype(float))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from main import output_folder, versions
 
-from .runs import ROOT
+from .runs import ROOT, data_digest
 
 # The code that a result depends on: all of them on the first, and then of what does not learn, and
 # of DROO's rule, on one more.
@@ -36,8 +36,7 @@ class RunStore:
     def path(self, run):
         """Return the file of a run. Raises OSError if its data set cannot be read."""
         if run not in self._paths:
-            data = hashlib.sha256((ROOT / run.data).read_bytes()).hexdigest()
-            identity = json.dumps([asdict(run), data, origin(run)], sort_keys=True)
+            identity = json.dumps([asdict(run), origin(run)], sort_keys=True)
             name = hashlib.sha256(identity.encode()).hexdigest()[:20]
             self._paths[run] = self.folder / f"{name}.npz"
         return self._paths[run]
@@ -80,7 +79,7 @@ def _about(content):
 
 
 def origin(run):
-    """Return what a run comes from, besides parameters and data, as a dict: code and versions.
+    """Return what a run comes from, besides parameters, as a dict: data, code and versions.
 
     The code is a digest of all that makes the results of its scheme, comments and main.py's
     parameters aside.
@@ -93,7 +92,7 @@ def origin(run):
     digest = hashlib.sha256()
     for source in sources:
         digest.update(_code(source).encode())
-    return {"code": digest.hexdigest(), "versions": _versions()}
+    return {"data": data_digest(run), "code": digest.hexdigest(), "versions": _versions()}
 
 
 @lru_cache

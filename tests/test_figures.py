@@ -128,7 +128,9 @@ def test_failed_runs_are_reported_and_the_others_shown(suite, monkeypatch, capsy
     assert [row["seeds"] for row in content["experiments"]["learning_rate"]] == [[], [0]]
     text = (folder / "failed" / "results.md").read_text()
     assert "Runs that failed" in text and failure in text
-    assert text.count("\n| 0.01 (as released) |") == 1 and text.count("\n| 1e+30 |") == 0
+    assert text.count("\n| 0.01 (as released) |") == 1
+    (failed,) = [line for line in text.splitlines() if line.startswith("| 1e+30 |")]
+    assert failed.endswith("| runs failed (1 of 1 seeds) |") and "nan" not in failed
     assert (folder / "failed" / "learning_rate.png").is_file()
 
 
@@ -253,13 +255,21 @@ def test_interval_by_hand():
 def row(label, value=None, released=False, fails=(0, 0), **means):
     numbers = {name: {"mean": mean, "half": 0.001, "values": []} for name, mean in means.items()}
     numbers["fails_to_learn"] = {"mean": np.mean(fails), "half": None, "values": list(fails)}
-    return {"label": label, "value": value, "is_released": released, "seeds": [0, 1]} | numbers
+    return {
+        "label": label,
+        "value": value,
+        "is_released": released,
+        "seeds": [0, 1],
+        "failed": 0,
+    } | numbers
 
 
 def test_failures_in_words():
     assert results.failures(row("K = 1", fails=(1, 1))) == "fails to learn"
     assert results.failures(row("K = 1", fails=(1, 0, 0))) == "fails to learn (1 of 3 seeds)"
-    assert results.failures(row("K = 1")) == "" == results.failures({"label": "optimum"})
+    assert results.failures(row("K = 1")) == "" == results.failures({"seeds": [0], "failed": 0})
+    failed = row("K = 1", fails=(1,)) | {"failed": 2}
+    assert results.failures(failed) == "runs failed (2 of 4 seeds)"
 
 
 @pytest.mark.parametrize("fails_at_2, verdict", [((0, 0), "holds"), ((0, 1), "does not hold")])
@@ -288,6 +298,9 @@ def test_verdict_on_convergence_under_various_parameters():
     for rows in sweeps.values():
         rows[0] |= row("all", 1, fails=(1, 1), mean_gain_ratio=0.5)
     assert results.judge(sweeps, 20000, 3)[0]["verdict"] == "does not hold"
+    sweeps["memory_size"][0] = {"label": "gone", "value": 1, "is_released": False, "seeds": []}
+    sweeps["memory_size"][0]["failed"] = 3
+    assert "gone: -, runs failed (3 of 3 seeds)" in results.judge(sweeps, 20000, 3)[0]["measured"]
     del sweeps["batch_size"]
     assert results.judge(sweeps, 20000, 3) == []
 
@@ -310,6 +323,10 @@ def test_verdicts_on_schemes(excess, frame_ms, milp_ms, verdicts):
         assert claim["verdict"].startswith(verdict)
     assert f"{100 * excess:.2f} ± 0.10 % above the optimum" in claims[0]["measured"]
     assert f"optimum by MILP: {milp_ms} ms a frame" in claims[2]["measured"]
+    rows[1] = {"label": "DDLO, K = 3", "seeds": [], "failed": 5}
+    assert {claim["verdict"] for claim in results.judge({"schemes": rows}, 20000, 5)} == {
+        "not judged"
+    }
 
 
 def test_short_runs_and_few_seeds_decide_no_claim():

@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 import main
-from experiments import parallel, store
+from experiments import parallel, runs, store
+from experiments.generate_data import generate, save_data
 from experiments.parallel import run_all
 from experiments.runs import Run, execute
 from experiments.store import RunStore
@@ -28,7 +30,18 @@ class Deadly(Run):
 
     @property
     def network(self):
+        time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Slow(Run):
+    """A run that is under way for long enough to be so whenever another one dies."""
+
+    @property
+    def network(self):
+        time.sleep(3)
+        return super().network
 
 
 def test_a_run_is_the_run_of_main(tmp_path):
@@ -47,11 +60,12 @@ def test_a_run_is_the_run_of_main(tmp_path):
 
 
 def test_the_released_values_are_the_defaults():
-    ours, released = main.Parameters(), Run()
-    for name in set(vars(ours)) - {"data", "out", "show"}:
-        assert getattr(ours, name) == getattr(released, name), name
-    assert ROOT / released.data == DATA
-    assert released.network == MUMT(3, 3, rand_seed=0)
+    run = Run()
+    assert (run.users, run.tasks, run.uplink, run.delay_weight, run.frames) == (3, 3, 100, 1, 20000)
+    assert (run.net_num, run.hidden, run.learning_rate) == (3, (120, 80), 0.01)
+    assert (run.training_interval, run.batch_size, run.memory_size) == (10, 128, 1024)
+    assert ROOT / run.data == DATA
+    assert run.network == MUMT(3, 3, rand_seed=0)
 
 
 def test_a_seed_is_the_same_run_whatever_was_run_before():
@@ -187,8 +201,16 @@ def test_other_versions_and_other_data_are_another_run(tmp_path, monkeypatch):
     assert Run() in RunStore(tmp_path)
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(store, "ROOT", tmp_path)
-    (tmp_path / Run().data).write_bytes(DATA.read_bytes() + b"\0")
+    for source in (*store.SOURCES, store.DROO_SOURCE, store.SCHEMES_SOURCE):
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).write_bytes((ROOT / source).read_bytes())
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    (tmp_path / Run().data).write_bytes(DATA.read_bytes())
+    assert Run() in RunStore(tmp_path)
+    before = execute(QUICK[0])[0]
+    save_data(tmp_path / Run().data, generate(MUMT(3, 3), 100))
     assert Run() not in RunStore(tmp_path)
+    assert (execute(QUICK[0])[0]["Q"] != before["Q"]).any()  # the file is read anew
 
 
 def test_all_runs_are_done_but_those_stored_and_those_that_fail(tmp_path, capfd):
@@ -216,9 +238,10 @@ def test_a_process_that_dies_takes_no_other_run_with_it(tmp_path):
     store = RunStore(tmp_path)
     deadly = Deadly("optimum", frames=50)
     others = [replace(QUICK[1], seed=seed) for seed in range(6)]
-    _, failed = run_all([*others[:3], deadly, *others[3:]], store, processes=2)
+    slow = Slow("optimum", frames=60)
+    done, failed = run_all([slow, *others[:3], deadly, *others[3:]], store, processes=2)
     assert list(failed) == [deadly] and "TerminatedWorkerError" in failed[deadly]
-    assert all(run in store for run in others)
+    assert done == 7 and all(run in store for run in [slow, *others])
 
 
 def test_runs_on_a_dask_cluster_of_two_workers(tmp_path, monkeypatch):
@@ -244,7 +267,7 @@ def test_without_dask(tmp_path, monkeypatch):
 
 def test_a_worker_with_other_code_is_refused():
     run, arrays, message = parallel._outcome(QUICK[0], store.origin(QUICK[0]) | {"code": "other"})
-    assert run == QUICK[0] and arrays is None and "other code or versions" in message
+    assert run == QUICK[0] and arrays is None and "other data, code or versions" in message
     assert parallel._outcome(QUICK[0], store.origin(QUICK[0]))[1] is not None
 
 

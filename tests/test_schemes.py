@@ -180,6 +180,25 @@ def test_bad_sizes_are_refused(network, name, size):
         SCHEMES[name](network, d)
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("shape", [(2, 8), (2, 2, 9), (3,)])
+def test_bad_shapes_are_refused(network, name, shape):
+    with pytest.raises(ValueError, match="task_size has shape"):
+        SCHEMES[name](network, np.full(shape, 20))
+
+
+def test_solvers_refuse_a_utility_they_do_not_know(network):
+    class Priorities(MUMT):
+        def user_utility(self, costs, decision, np=np):
+            return 2 * super().user_utility(costs, decision, np)
+
+    d = sizes(network, 3)
+    for name in ("milp", "linear_relaxation"):
+        with pytest.raises(ValueError, match="Priorities has a user_utility of its own"):
+            SCHEMES[name](Priorities(3, 3), d)
+    assert schemes.coordinate_descent(Priorities(3, 3), d).shape == d.shape
+
+
 def test_solver_without_optimum_is_an_error(network, monkeypatch):
     import scipy.optimize
 
@@ -261,7 +280,7 @@ def test_droo_asks_compiled_code_where_rounding_might_turn_the_order():
     np.testing.assert_array_equal(net._unsure(ties, rounding), [True, False, True, False])
 
 
-@pytest.mark.parametrize("K", [0, 11])
+@pytest.mark.parametrize("K", [0, 11, 2.5])
 def test_droo_refuses_more_candidates_than_there_are(K):
     with pytest.raises(ValueError, match=f"K is {K}; 1 to 10"):
         DROO([9, 120, 80, 9], K)
