@@ -142,7 +142,7 @@ class MUMT:
         gain_min = np.empty(len(frames))
         gain_mode = np.empty(frames.shape, np.int32)
         least = self._least_of_all if enumerate_all else self._least_user_by_user
-        decisions = _all_decisions(self.N * self.M if enumerate_all else self.M)
+        decisions = all_decisions(self.N * self.M if enumerate_all else self.M)
         step = max(
             1, 2**19 // (len(decisions) * self.N * self.M)
         )  # 4 MB, for the processor's cache
@@ -295,6 +295,6 @@ def _sum_left_to_right(terms):
     return sum((terms[..., i] for i in range(1, terms.shape[-1])), start=terms[..., 0])
 
 
-def _all_decisions(tasks):
-    """All decisions on so many tasks in lexicographic order: float64 (2**tasks, tasks)."""
+def all_decisions(tasks):
+    """Return all decisions on so many tasks in lexicographic order: float64 (2**tasks, tasks)."""
     return np.array(list(itertools.product((0.0, 1.0), repeat=tasks)))

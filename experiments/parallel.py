@@ -176,7 +176,8 @@ def _outcome(run, expected):
         try:
             if origin(run) != expected:
                 raise RuntimeError(
-                    f"the worker has other data, code or versions, {origin(run)}; expected: {expected}"
+                    f"the worker has other data, code or versions, {origin(run)}; {expected} was "
+                    "expected"
                 )
             return run, *execute(run)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on

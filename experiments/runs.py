@@ -1,8 +1,6 @@
 """Runs of DDLO, and of the schemes it is compared with: what one is, and doing it."""
 
 import hashlib
-import itertools
-import os
 import platform
 import time
 from contextlib import suppress
@@ -14,7 +12,7 @@ import joblib
 import numpy as np
 
 from main import compiled_loop, ddlo, decide, time_frames, versions
-from MUMT import MUMT, load_data
+from MUMT import MUMT, all_decisions, load_data
 
 from .schemes import SCHEMES
 
@@ -151,7 +149,7 @@ def best_fixed(mumt, task_size):
     better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
     """
     costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
-    decisions = np.array(list(itertools.product((0.0, 1.0), repeat=mumt.M)))
+    decisions = all_decisions(mumt.M)
     mean = [
         mumt.user_utility(costs, np.tile(decision, mumt.N)).mean(axis=0) for decision in decisions
     ]
@@ -211,6 +209,7 @@ def _compiled(parameters):
 def machine():
     """Return the name of the processor and the number of its cores that can be used."""
     name = platform.processor() or platform.machine()
-    with open("/proc/cpuinfo") if Path("/proc/cpuinfo").exists() else open(os.devnull) as file:
-        names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    return f"{names[0] if names else name}, {joblib.cpu_count()} cores"
+    with suppress(OSError, StopIteration):  # Linux has the better name
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return f"{name}, {joblib.cpu_count()} cores"

@@ -2,8 +2,9 @@
 
 Each is a function of a network (a MUMT) and task sizes in MB, (frames, N*M), that returns decisions,
 int32 (frames, N*M): 1 to offload, 0 to process on the device. They raise ValueError if the task sizes
-have another shape, those that look at them also if one is not positive and finite. Frames do not depend on each other, so that the
-solvers get many of them as one program, whose optimum is the optimum of each.
+have another shape, those that look at them also if one is not positive and finite. Frames do not
+depend on each other, so that the solvers get many of them as one program, whose optimum is the
+optimum of each.
 """
 
 import numpy as np
