@@ -70,7 +70,8 @@ def run_all(runs, store, processes=None, scheduler=None):
                 failed[run] = about
                 tqdm.write(f"failed: {run}: {about}", file=sys.stderr)
             else:
-                store.save(run, arrays, about)
+                with _uninterrupted():  # else a folder of half a file may stay behind
+                    store.save(run, arrays, about)
             bar.set_postfix_str(f"{i} of {len(todo)} done", refresh=False)
             bar.update(run.work)
     return len(todo) - len(failed), failed
@@ -117,6 +118,22 @@ def _interruption_for_this_process_only():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted():
+    """Have Ctrl-C wait until what is done in a moment is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # it does not come here
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
