@@ -6,14 +6,18 @@ b = 8 * 2**20 * task_size bits and the symbols of class MUMT:
 
     energy of user n  E_n = sum_m  x*(a*b + et*b) + (1-x)*El*b
     local delay       L_n = sum_m  (1-x)*Tl*b
-    offload delay     O_n = sum_m  x*(task_size/c_n + b*APP/fc)     bandwidth c_n = CUL/N
+    offload delay     O_n = sum_m  x*(task_size/c_n + b*APP/fc)
     system utility    Q   = sum_n  E_n + beta*max(L_n, O_n)         in J, smaller is better
 
-Source: Huang et al. 2018; constants and the equal split of the bandwidth: their released package.
+The bandwidth c_n of user n is CUL/N, as released, or for each decision what makes Q least, with
+c_n >= 0 and sum_n c_n <= CUL: the joint optimisation of the paper.
+
+Source: Huang et al. 2018; constants and the equal split of the bandwidth: their released package;
+how the bandwidth is shared optimally, and the bound: ours.
 """
 
 import itertools
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,8 @@ import numpy as np
 ENUMERATED_TASKS = 12
 # Up to this many tasks of a user, M, it is found by trying the 2**M decisions of each user.
 ENUMERATED_TASKS_OF_A_USER = 20
+BANDWIDTHS = ("equal", "optimal")
+BISECTIONS = 50  # of the price of bandwidth, after which it is as good as exact
 
 
 @dataclass
@@ -44,17 +50,20 @@ class MUMT:
     edge_cost_per_bit: float = 1.5 * 10**-7  # a, weight of the edge's cost per offloaded bit, J/bit
     edge_cycles_per_bit: float = 1900  # APP, processing density at the edge, cycle/bit
     edge_cpu_rate: float = 10 * 10**9  # fc, cycle/s, positive
-    uplink_bandwidth: float = (
-        100 / 8
-    )  # CUL, of the cell, shared equally by the users, MB/s, positive
+    uplink_bandwidth: float = 100 / 8  # CUL, of the cell, MB/s, positive
     delay_weight: float = 1  # p (beta in the paper), weight of delay against energy, J/s
+    bandwidth: str = "equal"  # how the users share that of the cell: equal (released) or optimal
 
     def __post_init__(self):
         for name in ("N", "M"):
             count = getattr(self, name)
             if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
                 raise ValueError(f"{name} is {count!r}; a whole number of at least 1 was expected")
-        for name in (field.name for field in fields(self) if field.kw_only):
+        if self.bandwidth not in BANDWIDTHS:
+            raise ValueError(
+                f"bandwidth is {self.bandwidth!r}; {' or '.join(BANDWIDTHS)} was expected"
+            )
+        for name in (field.name for field in fields(self) if field.type in (float, "float")):
             value = getattr(self, name)
             positive = name in ("edge_cpu_rate", "uplink_bandwidth")
             is_finite = isinstance(value, (int, float, np.number)) and np.isfinite(value)
@@ -84,31 +93,55 @@ class MUMT:
             If a last axis has not N*M entries, leading dimensions do not broadcast, a size is not
             positive and finite, or a decision is neither 0 nor 1.
         """
-        task_size = self._checked_task_size(task_size)
-        decision = self._checked("decision", decision)
-        valid = (decision == 0) | (decision == 1)
-        if not valid.all():
-            wrong = decision[~valid][0]
-            raise ValueError(
-                f"decision has an entry {wrong:g}; 0 (local) or 1 (offload) was expected"
-            )
-        try:
-            np.broadcast_shapes(task_size.shape, decision.shape)
-        except ValueError:
-            raise ValueError(
-                f"task_size has shape {task_size.shape} and decision {decision.shape}; "
-                "leading dimensions that broadcast were expected"
-            ) from None
+        task_size, decision = self._checked_pair(task_size, decision)
         Q = self.utility(self.task_costs(task_size), decision)
         return float(Q) if Q.ndim == 0 else Q
+
+    def bandwidth_allocation(self, task_size, decision):
+        """Return the bandwidth that each user gets for offloading decisions, in MB/s.
+
+        Parameters
+        ----------
+        task_size, decision : array_like (..., N*M)
+            As in `compute_Q`.
+
+        Returns
+        -------
+        float64 array (..., N)
+            0 for users with nothing to send. The others get uplink_bandwidth/N, or with optimal
+            bandwidth what makes Q least: not all of it, if nobody has a use for the rest.
+
+        Raises
+        ------
+        ValueError
+            As `compute_Q`.
+        """
+        task_size, decision = self._checked_pair(task_size, decision)
+        # Any positive weight of delay shares alike; without one any way is as good as this.
+        shared = replace(self, bandwidth="optimal", delay_weight=self.delay_weight or 1)
+        _, local, offload, size = shared._user_sums(shared.task_costs(task_size), decision)
+        if self.bandwidth == "equal":
+            return np.where(size > 0, self.uplink_bandwidth / self.N, 0.0)
+        root, cap, level = shared._water_level(local - offload, size)
+        share = np.minimum(level[..., None] * root, np.where(size > 0, cap, 0.0))
+        return share * self.uplink_bandwidth
+
+    @property
+    def exact(self):
+        """Whether `optimum` finds the least utility; where it does not, `lower_bound` bounds it."""
+        if self.N * self.M <= ENUMERATED_TASKS:
+            return True
+        separates = self.bandwidth == "equal" or self.N == 1
+        return separates and self.M <= ENUMERATED_TASKS_OF_A_USER
 
     def optimum(self, task_size):
         """Return the least utility of all decisions and a decision that reaches it.
 
         Up to N*M = 12 all 2**(N*M) decisions are tried in lexicographic order, user 1's first task
         being the most significant bit, and the first minimum is taken, as in the published data.
-        Above that the best of 2**M decisions is taken user by user: Q is a sum of one term per
-        user, so that gain_min is the same; of equal minima gain_mode may be another one.
+        Above that the best of 2**M decisions is taken user by user: with equal bandwidth Q is a sum
+        of one term per user, so that gain_min is the same; of equal minima gain_mode may be another
+        one.
 
         Parameters
         ----------
@@ -125,54 +158,82 @@ class MUMT:
         Raises
         ------
         ValueError
-            If the task sizes are not as above, or there are too many tasks to try.
+            If the task sizes are not as above, or there are too many tasks to try: more than 20 of
+            a user or, with optimal bandwidth for several users, more than 12 in all.
         """
-        task_size = self._checked_task_size(task_size)
-        if task_size.ndim > 2:
+        task_size = self._checked_frames(task_size)
+        self._checked_tasks_of_a_user()
+        if not self.exact:
             raise ValueError(
-                f"task_size has shape {task_size.shape}; one or two axes were expected"
+                f"{self.N * self.M} tasks are too many for the optimum with optimal bandwidth, which "
+                f"is found for up to {ENUMERATED_TASKS}; lower_bound bounds it"
             )
-        enumerate_all = self.N * self.M <= ENUMERATED_TASKS
-        if not enumerate_all and self.M > ENUMERATED_TASKS_OF_A_USER:
-            raise ValueError(
-                f"M is {self.M}; the optimum is found for up to {ENUMERATED_TASKS_OF_A_USER} tasks "
-                "of a user"
-            )
-        frames = np.atleast_2d(task_size)
-        gain_min = np.empty(len(frames))
-        gain_mode = np.empty(frames.shape, np.int32)
-        least = self._least_of_all if enumerate_all else self._least_user_by_user
-        decisions = all_decisions(self.N * self.M if enumerate_all else self.M)
-        step = max(
-            1, 2**19 // (len(decisions) * self.N * self.M)
-        )  # 4 MB, for the processor's cache
-        for start in range(0, len(frames), step):
-            part = slice(start, start + step)
-            gain_min[part], gain_mode[part] = least(self.task_costs(frames[part]), decisions)
-        return (gain_min, gain_mode) if task_size.ndim == 2 else (float(gain_min[0]), gain_mode[0])
+        if self.N * self.M <= ENUMERATED_TASKS:
+            return self._in_parts(self._least_of_all, task_size, self.N * self.M)
+        return self._in_parts(self._least_user_by_user, task_size, self.M)
+
+    def lower_bound(self, task_size):
+        """Return what no decision, and with optimal bandwidth no way to share it, can be below.
+
+        With equal bandwidth this is the optimum. With optimal bandwidth it is the greatest value of
+        the Lagrangian dual: each user takes the best of 2**M decisions and pays a price for each
+        MB/s, which is the same for all users and found by bisection. How far Q is above it limits
+        how far Q can be above the optimum.
+
+        Parameters
+        ----------
+        task_size : array_like (N*M,) or (B, N*M)
+            Task sizes in MB of one time frame or of B, positive and finite.
+
+        Returns
+        -------
+        float, or float64 array (B,)
+            The bound, in J.
+
+        Raises
+        ------
+        ValueError
+            If the task sizes are not as above, M is more than 20, or the network is of a class
+            that has another utility and optimal bandwidth.
+        """
+        return self._bound(task_size)[0]
+
+    def decide_by_price(self, task_size):
+        """Return the decisions of users who pay the price of bandwidth that `lower_bound` found.
+
+        They are near the optimum, and take no learning; with equal bandwidth they are optimal.
+        Takes task sizes and raises errors as `lower_bound`; returns int32 (N*M,) or (B, N*M).
+        """
+        return self._bound(task_size)[1]
+
+    # The formula, in pieces that compiled code shares
 
     def task_costs(self, task_size):
-        """Return what tasks of (..., N*M) MB cost on either side, in J: float64 (4, ..., N*M).
+        """Return what tasks of (..., N*M) MB cost on either side, in J: float64 (4 or 5, ..., N*M).
 
-        These are energy offloaded and local, then weighted delay offloaded and local.
-        They do not depend on the decision, and are all of Q that a compiler could round in its own
-        way, by fusing a product with a sum. `utility` only selects, adds and compares them, and so
-        is the same to the last bit wherever it runs.
+        These are energy offloaded and local, then weighted delay offloaded and local. With optimal
+        bandwidth the delay offloaded lacks the upload, and fifth is the weighted delay of uploading
+        at all of the cell's bandwidth. They do not depend on the decision, and are all of Q that a
+        compiler could round in its own way, by fusing a product with a sum. What follows only
+        selects, adds, compares, divides and takes roots, and so is the same to the last bit wherever
+        it runs.
         """
         bits = task_size * 8 * 2**20
-        edge_time = task_size * self.edge_cycles_per_bit * 8 * 2**20 / self.edge_cpu_rate
-        upload_time = task_size / (self.uplink_bandwidth / self.N)
-        return np.stack(
-            [
-                bits * self.edge_cost_per_bit + bits * self.transmit_energy_per_bit,
-                bits * self.local_energy_per_bit,
-                self.delay_weight * (upload_time + edge_time),
-                self.delay_weight * (bits * self.local_time_per_bit),
-            ]
-        )
+        delay = task_size * self.edge_cycles_per_bit * 8 * 2**20 / self.edge_cpu_rate
+        if self.bandwidth == "equal":
+            delay = task_size / (self.uplink_bandwidth / self.N) + delay
+        costs = [
+            bits * self.edge_cost_per_bit + bits * self.transmit_energy_per_bit,
+            bits * self.local_energy_per_bit,
+            self.delay_weight * delay,
+            self.delay_weight * (bits * self.local_time_per_bit),
+        ]
+        if self.bandwidth == "optimal":
+            costs.append(self.delay_weight * (task_size / self.uplink_bandwidth))
+        return np.stack(costs)
 
     def utility(self, costs, decision, np=np):
-        """Return Q (...) of float64 decisions (..., N*M), unchecked, from task_costs (4, ..., N*M).
+        """Return Q (...) of float64 decisions (..., N*M), unchecked, from `task_costs`.
 
         The formula of Q, here and in `user_utility`, is in this one place for NumPy and TensorFlow:
         written with operators and functions that `numpy` and `tensorflow.experimental.numpy` share,
@@ -182,18 +243,116 @@ class MUMT:
 
     def user_utility(self, costs, decision, np=np):
         """Return each user's part of Q, E_n + beta*max(L_n, O_n): (..., N), unchecked."""
+        energy, local, offload, size = self._user_sums(costs, decision, np)
+        if self.bandwidth == "optimal":
+            root, _, level = self._water_level(local - offload, size, np)
+            offload = offload + root / level[..., None]
+        return energy + np.maximum(local, offload)
+
+    def recombine(self, costs, candidates, best, np=np):
+        """Return decisions (B, N*M) made of every user's best part of some candidates, unchecked.
+
+        Users' parts of Q are compared, and the first of equally good ones is taken. With optimal
+        bandwidth each candidate shares it in another way: parts are compared at the price of
+        bandwidth of one candidate, the best.
+
+        Parameters
+        ----------
+        costs : float64 (4 or 5, B, N*M)
+            Of `task_costs`.
+        candidates : float64 (C, B, N*M)
+        best : float64 (B, N*M)
+            The candidate with the least Q of each frame.
+
+        Returns
+        -------
+        float64 (B, N*M)
+        """
+        if self.bandwidth == "optimal":
+            _, local, offload, size = self._user_sums(costs, best, np)
+            _, _, level = self._water_level(local - offload, size, np)
+            sums = self._user_sums(costs, candidates, np)
+            parts = self._at_price(sums, level[..., None], np)[0]
+        else:
+            parts = self.user_utility(costs, candidates, np)
+        first = np.argmin(parts, axis=0)[None, ..., None]  # (1, B, N, 1)
+        by_user = np.reshape(candidates, (*candidates.shape[:-1], self.N, self.M))
+        return np.reshape(np.take_along_axis(by_user, first, axis=0)[0], best.shape)
+
+    def _user_sums(self, costs, decision, np=np):
+        """Return energy, weighted delays local and offloaded, and fifth costs if any: (..., N)."""
 
         def by_user(array):
             return np.reshape(array, (*array.shape[:-1], self.N, self.M))
 
-        offload_energy, local_energy, offload_delay, local_delay = (
-            by_user(costs[i]) for i in range(4)
-        )
         x = by_user(decision)
-        energy = _sum_left_to_right(x * offload_energy + (1 - x) * local_energy)
-        local = _sum_left_to_right((1 - x) * local_delay)
-        offload = _sum_left_to_right(x * offload_delay)
-        return energy + np.maximum(local, offload)
+        costs = [by_user(costs[i]) for i in range(len(costs))]
+        energy = _sum_left_to_right(x * costs[0] + (1 - x) * costs[1])
+        local = _sum_left_to_right((1 - x) * costs[3])
+        offload = _sum_left_to_right(x * costs[2])
+        return energy, local, offload, _sum_left_to_right(x * costs[4]) if costs[4:] else None
+
+    def _water_level(self, slack, size, np=np):
+        """Share the bandwidth so that the sum of the users' weighted delays is least.
+
+        With a share of the bandwidth, user n's upload takes size[n]/share, and being faster than
+        slack[n] (..., N) gains nothing. So the share is min(level*root[n], cap[n]) with root =
+        sqrt(size), cap = size/slack, infinite where there is no slack, and the level at which the
+        shares' sum is 1: water-filling. The sum is a concave function of the level, made of straight
+        lines, on which Newton's method goes up, from the line where no user is at its cap, to the
+        exact level in N steps at most.
+
+        Returns root and cap (..., N), and the level (...), positive; if all users are at their
+        caps, it is one at which they are.
+        """
+        root = np.sqrt(size)
+        limited = slack > 0
+        divisor = np.where(limited, slack, 1.0)
+        cap = np.where(limited, size / divisor, np.inf)
+        cap_reached = np.where(limited, root / divisor, np.inf)  # at this level
+
+        def crossing(full, least):
+            left = 1 - _sum_left_to_right(np.where(full, cap, 0.0))
+            slope = _sum_left_to_right(np.where(full, 0.0, root))
+            level = np.where(slope > 0, left / np.where(slope > 0, slope, 1.0), 0.0)
+            return np.maximum(level, least)  # rounding must not take it down again
+
+        full = cap_reached < 0  # nobody is at the cap
+        level = crossing(full, np.zeros_like(slack[..., 0]))
+        level = np.where(level > 0, level, 1.0)  # any will do where nobody sends anything
+        more = cap_reached < level[..., None]
+        while np.any(more != full):
+            full = more
+            level = crossing(full, level)
+            more = full | (cap_reached < level[..., None])
+        return root, cap, level
+
+    def _at_price(self, sums, level, np=np):
+        """Return users' parts of Q with what they pay for bandwidth, and the shares they take.
+
+        Both are (..., N). The price of all the bandwidth, in J, is 1/level**2; at this it is best to
+        take level*root[n], or cap[n] if that is less, as in `_water_level`.
+        """
+        energy, local, offload, size = sums
+        slack, upload = local - offload, np.sqrt(size) / level
+        full = slack > upload
+        divisor = np.where(full, slack, 1.0)
+        # XLA makes one division of two in a row, and one it is for NumPy, too.
+        priced = np.where(full, local + size / (divisor * level * level), offload + 2 * upload)
+        return energy + priced, np.where(full, size / divisor, np.sqrt(size) * level)
+
+    # The optimum, and a bound
+
+    def _in_parts(self, function, task_size, tasks):
+        """Call function(costs, decisions on so many tasks) for frames; return floats, decisions."""
+        frames = np.atleast_2d(task_size)
+        Q, decision = np.empty(len(frames)), np.empty(frames.shape, np.int32)
+        decisions = all_decisions(tasks)
+        step = max(1, 2**19 // (len(decisions) * self.N * self.M))  # 4 MB, for the cache
+        for start in range(0, len(frames), step):
+            part = slice(start, start + step)
+            Q[part], decision[part] = function(self.task_costs(frames[part]), decisions)
+        return (Q, decision) if task_size.ndim == 2 else (float(Q[0]), decision[0])
 
     def _least_of_all(self, costs, decisions):
         """Least Q of each frame and its decision, of all the decisions (2**(N*M), N*M)."""
@@ -206,6 +365,83 @@ class MUMT:
         parts = self.user_utility(costs[:, :, None], np.tile(decisions, self.N))  # (B, 2**M, N)
         best = parts.argmin(axis=1)
         return _sum_left_to_right(parts.min(axis=1)), decisions[best].reshape(len(best), -1)
+
+    def _bound(self, task_size):
+        """Return lower_bound's and decide_by_price's results."""
+        task_size = self._checked_frames(task_size)
+        self._checked_tasks_of_a_user()
+        if self.bandwidth == "equal":
+            return self._in_parts(self._least_user_by_user, task_size, self.M)
+        if any(getattr(type(self), f) is not getattr(MUMT, f) for f in ("utility", "user_utility")):
+            raise ValueError(f"{type(self).__name__} has a utility of its own, which has no bound")
+        return self._in_parts(self._greatest_dual, task_size, self.M)
+
+    def _greatest_dual(self, costs, decisions):
+        """Greatest dual value of each frame, and the better of the decisions next to its price."""
+        sums = self._user_sums(costs[:, :, None], np.tile(decisions, self.N))  # (B, 2**M, N) each
+        energy, local, offload, size = sums
+        bound = (energy + np.maximum(local, offload)).min(axis=1).sum(axis=1)  # if it were free
+
+        def respond(level):
+            """Return what the users decide at a level (B,), and whether they take too much."""
+            nonlocal bound
+            parts, taken = self._at_price(sums, level[:, None, None])
+            best = parts.argmin(axis=1)[:, None]  # (B, 1, N)
+            dual, taken = (
+                np.take_along_axis(array, best, axis=1).sum(axis=(1, 2)) for array in (parts, taken)
+            )
+            bound = np.maximum(bound, dual - 1 / level / level)
+            return decisions[best[:, 0]].reshape(len(bound), -1), taken > 1
+
+        # At the lower level all together can take no more than there is, at the upper one anybody
+        # who is not at the cap takes all of it.
+        root = np.sqrt(size)
+        most = root.max(axis=1).sum(axis=1)
+        least = np.min(root, axis=(1, 2), where=root > 0, initial=np.inf)
+        low, high = 1 / np.where(most > 0, most, 1.0), 1 / np.where(most > 0, least, 1.0)
+        for _ in range(BISECTIONS):
+            level = np.sqrt(low * high)
+            too_much = respond(level)[1]
+            low, high = np.where(too_much, low, level), np.where(too_much, level, high)
+        candidates = np.stack([respond(low)[0], respond(high)[0]])
+        better = self.utility(costs, candidates).argmin(axis=0)
+        # Rounding must not lift the bound above the optimum.
+        return (1 - 1e-12) * bound, candidates[better, np.arange(len(better))]
+
+    # Checks
+
+    def _checked_pair(self, task_size, decision):
+        task_size = self._checked_task_size(task_size)
+        decision = self._checked("decision", decision)
+        valid = (decision == 0) | (decision == 1)
+        if not valid.all():
+            wrong = decision[~valid][0]
+            raise ValueError(
+                f"decision has an entry {wrong:g}; 0 (local) or 1 (offload) was expected"
+            )
+        try:
+            np.broadcast_shapes(task_size.shape, decision.shape)
+        except ValueError:
+            raise ValueError(
+                f"task_size has shape {task_size.shape} and decision {decision.shape}; "
+                "leading dimensions that broadcast were expected"
+            ) from None
+        return task_size, decision
+
+    def _checked_frames(self, task_size):
+        task_size = self._checked_task_size(task_size)
+        if task_size.ndim > 2:
+            raise ValueError(
+                f"task_size has shape {task_size.shape}; one or two axes were expected"
+            )
+        return task_size
+
+    def _checked_tasks_of_a_user(self):
+        if self.M > ENUMERATED_TASKS_OF_A_USER:
+            raise ValueError(
+                f"M is {self.M}; the optimum is found for up to {ENUMERATED_TASKS_OF_A_USER} tasks "
+                "of a user"
+            )
 
     def _checked_task_size(self, task_size):
         task_size = self._checked("task_size", task_size)
@@ -236,13 +472,13 @@ def load_data(path, network):
     task_size : float64 array (samples, N*M)
         Task sizes in MB.
     gain_min : float64 array (samples,)
-        The least utility of each sample, in J.
+        The least utility of each sample, in J, or its lower bound if the network is not `exact`.
 
     Raises
     ------
     ValueError
         If the file is missing or not as data/README.md describes it, is for other numbers of users
-        or tasks, or its optima are not utilities of this network.
+        or tasks or another bandwidth rule, or its optima are not utilities of this network.
     """
     import scipy.io  # takes longer to import than the rest of this module
 
@@ -258,6 +494,13 @@ def load_data(path, network):
     if missing:
         found = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
         raise ValueError(f"{path} has no {' and no '.join(missing)}; found: {found}")
+    rule = " ".join(map(str, np.ravel(content.get("bandwidth", "equal"))))  # as published: none
+    expected = getattr(network, "bandwidth", rule)
+    if rule != expected:
+        raise ValueError(
+            f"{path} is for {rule} bandwidth; one for {expected} bandwidth was expected, as "
+            f"python -m experiments.generate_data --bandwidth {expected} makes"
+        )
     task_size, gain_min, gain_mode = (np.atleast_1d(content[key]) for key in keys)
     samples, tasks = len(task_size), network.N * network.M
     if task_size.shape != (samples, tasks) or samples < 2:
@@ -281,11 +524,15 @@ def load_data(path, network):
         Q = network.compute_Q(task_size, gain_mode)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    wrong = np.flatnonzero(~np.isclose(gain_min, Q, rtol=1e-9, atol=0))
+    expected, what = Q, "the utility of its gain_mode"
+    if not getattr(network, "exact", True) and not np.allclose(gain_min, Q, rtol=1e-9, atol=0):
+        expected, what = network.lower_bound(task_size), "the lower bound"
+    wrong = np.flatnonzero(~np.isclose(gain_min, expected, rtol=1e-9, atol=0))
     if len(wrong):
+        i = wrong[0]
         raise ValueError(
-            f"{path}: gain_min of sample {wrong[0]} is {gain_min[wrong[0]]}; {Q[wrong[0]]} was "
-            "expected, the utility of its gain_mode: the file is damaged or for another network"
+            f"{path}: gain_min of sample {i} is {gain_min[i]}; {expected[i]} was expected, {what}: "
+            "the file is damaged or for another network"
         )
     return task_size.astype(np.float64), gain_min
 

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
-from MUMT import MUMT, load_data
+from MUMT import BANDWIDTHS, MUMT, load_data
 
 # TensorFlow, SciPy and Matplotlib are imported where they are needed: --help does without them.
 
@@ -32,6 +33,8 @@ class Parameters:
     data: Path = Path("data/MUMT_data_3X3.mat")  # data set, its format is in data/README.md
     users: int = 3  # N, users (wireless devices, WDs) in the data set
     tasks: int = 3  # M, tasks of each user in a time frame
+    bandwidth: Literal[BANDWIDTHS] = "equal"  # how users share it: equal, as released, or optimal
+    uplink: float = 100  # bandwidth of the cell, Mbit/s
     frames: int = 20000  # time frames; the last fifth is the test, in which learning goes on
     net_num: int = 3  # K, parallel DNNs
     hidden: tuple[int, ...] = (120, 80)  # neurons of each hidden layer of a DNN
@@ -39,6 +42,11 @@ class Parameters:
     training_interval: int = 10  # time frames between two trainings
     batch_size: int = 128  # entries of the replay memory that a DNN is trained on at a time
     memory_size: int = 1024  # entries that the replay memory holds
+    flips: int = (
+        0  # more candidates of each DNN: its decision with one of its least sure tasks flipped
+    )
+    user_flips: int = 0  # the same with one task of every user flipped in each; goes with recombine
+    recombine: bool = False  # one more candidate, from every user's best part of all the others
     seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
     out: Path | None = None  # output folder; results/<time> if none is given
     show: bool = False  # open windows with the plots, where there is a screen
@@ -51,13 +59,30 @@ ROLLING = 60  # time frames under the rolling mean of the gain ratio, as release
 def decide(net, network, task_size):
     """Decide frames of task sizes, float64 (frames, N*M): the best of what the DNNs propose.
 
-    Returns the DNN that is the first with the least Q, from 0, int array (frames,), and its
+    Returns the candidate that is the first with the least Q, from 0, int array (frames,), and its
     decision, int32 (frames, N*M).
     """
     candidates = net.decode(dnn_input(task_size))  # every DNN decides
     Q = network.compute_Q(task_size, candidates)  # score the K decisions
-    k = Q.argmin(axis=0)  # keep the best
-    return k, candidates[k, np.arange(len(k))]
+    costs = network.task_costs(task_size) if net.recombine else None
+    return keep_best(network, costs, candidates, Q, net.recombine)
+
+
+def keep_best(network, costs, candidates, Q, recombine, np=np):
+    """Return the first candidate of the least Q, from 0, (frames,), and its decision (frames, N*M).
+
+    Of candidates (C, frames, N*M) with utilities Q (C, frames); costs are the network's task_costs,
+    `np` is NumPy or, for tensors, tensorflow.experimental.numpy. With `recombine` there is one more
+    candidate, number C, of the parts that are best for each user; it has to be better to be kept.
+    """
+    k = np.argmin(Q, axis=0)
+    x = np.take_along_axis(candidates, k[None, :, None], axis=0)[0]
+    if recombine:
+        recombined = network.recombine(costs, candidates, x, np)
+        better = network.utility(costs, recombined, np) < np.min(Q, axis=0)
+        k = np.where(better, len(candidates), k)
+        x = np.where(better[:, None], recombined, x)
+    return k, x
 
 
 def ddlo(net, network, task_size, gain_min, index, loop=None, quiet=False):
@@ -76,7 +101,9 @@ def ddlo(net, network, task_size, gain_min, index, loop=None, quiet=False):
     Returns
     -------
     dict of arrays (frames, ...)
-        index; chosen, the DNN whose decision was the best, from 0; decision; Q; gain_ratio.
+        index; chosen, the candidate that was the best, from 0: below K the DNN that decided so,
+        above that in the order of MemoryDNN.candidates, the recombined one last; decision; Q;
+        gain_ratio.
     """
     frames = len(index)
     chosen = np.empty(frames, np.int32)
@@ -134,10 +161,10 @@ def compiled_loop(net, network):
         t = 0
         while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
             candidates = net.candidates(net.logits(h[t]), tnp)  # every DNN decides
-            Q = network.utility(costs[t], tf.cast(candidates, tf.float64), tnp)  # score them
-            k = tf.argmin(Q, axis=0, output_type=tf.int32)  # keep the best
-            x = tf.gather(tf.transpose(candidates, (1, 0, 2)), k, batch_dims=1)
-            x = tf.cast(x, tf.float32)
+            candidates = tf.cast(candidates, tf.float64)
+            Q = network.utility(costs[t], candidates, tnp)  # score them
+            k, x = keep_best(network, costs[t], candidates, Q, net.recombine, tnp)  # keep the best
+            k, x = tf.cast(k, tf.int32), tf.cast(x, tf.float32)
             memory = net.stored(memory, rows[t], h[t], x)  # remember it
             cost = net.train(memory, sample_index[t])  # train
             chosen = chosen.write(t, k)
@@ -154,7 +181,7 @@ def compiled_loop(net, network):
             sample_index[block] = net.draw(counter)
         arrays = (
             dnn_input(task_size).astype(np.float32).reshape(blocks, interval, tasks),
-            costs.reshape(4, blocks, interval, tasks).swapaxes(0, 1),
+            costs.reshape(len(costs), blocks, interval, tasks).swapaxes(0, 1),
             net.rows(frames).reshape(blocks, interval),
             sample_index,
         )
@@ -164,7 +191,8 @@ def compiled_loop(net, network):
         net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
         return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, tasks)
 
-    loop(np.empty((0, tasks)), np.empty((4, 0, tasks)))  # no block: this only compiles it
+    none = np.empty((0, tasks))
+    loop(none, network.task_costs(none))  # no block: this only compiles it
     return loop
 
 
@@ -203,6 +231,8 @@ def make_report(history, tests, network, task_size, gain_min, seed):
     return {
         "frames": len(history["Q"]),
         "test_frames": tests,
+        # Of `Q` over the least utility, or over its lower bound where that is out of reach.
+        "reference": "optimum" if getattr(network, "exact", True) else "lower bound",
         "mean_gain_ratio": ratio.mean(),
         # As released: the very last frame is missing in the sum, but counted in the mean.
         "released_gain_ratio": ratio[:-1].sum() / tests,
@@ -219,12 +249,13 @@ def optimal_share(gain_ratio):
 def print_report(report, out):
     """Print the report of a run that has written its files into the folder `out`."""
     r = report
+    by_bound = "" if r["reference"] == "optimum" else f"; optimum is the {r['reference']} here"
     utility = ", ".join(f"{name} {Q:.2f}" for name, Q in r["mean_utility"].items())
     print(
         f"mean gain ratio    {r['mean_gain_ratio']:.5f} in the {r['test_frames']} test frames, the "
-        f"last of {r['frames']}\n"
+        f"last of {r['frames']}{by_bound}\n"
         f"                   {r['released_gain_ratio']:.5f} by the released package's formula\n"
-        f"optimal decisions  {r['optimal_share']:.1%} of the test frames\n"
+        f"optimal decisions  {r['optimal_share']:.1%} of the test frames{by_bound and ' at least'}\n"
         f"mean utility (J)   {utility}\n"
         f"time               {r['loop_seconds']:.2f} s for the loop, "
         f"{1e6 * r['seconds_per_frame']:.0f} us a frame; "
@@ -309,7 +340,12 @@ def run(parameters, network=None):
     p = parameters
     if p.frames < 1:
         raise ValueError(f"frames is {p.frames}; a whole number of at least 1 was expected")
-    network = MUMT(p.users, p.tasks) if network is None else network
+    if network is None:
+        network = MUMT(p.users, p.tasks, uplink_bandwidth=p.uplink / 8, bandwidth=p.bandwidth)
+    if p.recombine and not hasattr(network, "recombine"):
+        raise ValueError(
+            f"recombine needs users' parts of Q, and {type(network).__name__} has none"
+        )
     task_size, gain_min = load_data(p.data, network)
     index, tests = time_frames(p.frames, len(task_size))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
@@ -324,6 +360,10 @@ def run(parameters, network=None):
             batch_size=p.batch_size,
             memory_size=p.memory_size,
             seed=p.seed,
+            flips=p.flips,
+            user_flips=p.user_flips,
+            users=p.users,
+            recombine=p.recombine,
         )
         ready = time.perf_counter()
         # A utility of the user's own may be plain NumPy, and cannot be compiled then.

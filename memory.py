@@ -71,10 +71,21 @@ class MemoryDNN:
         Write the training cost of every DNN below logs/ for TensorBoard.
     seed : int or None
         Of initial weights and mini-batches: the same seed is the same run, None another each time.
+    flips : int
+        More candidates of each DNN: in each one of its so many least sure tasks, those whose logit
+        is closest to 0, is flipped. Not in the released package, as all below; 0 to n_out.
+    user_flips : int
+        More candidates of each DNN: in each one of the so many least sure tasks of every user is
+        flipped, all users' at a time. They are for `recombine`. 0 to the tasks of a user.
+    users : int
+        Users whose tasks the n_out outputs are, in equal parts; for user_flips only.
+    recombine : bool
+        Whether main.py, when it decides, makes one more candidate of the parts of all others that
+        are best for each user.
 
     Attributes
     ----------
-    net, net_num, lr, training_interval, batch_size, memory_size
+    net, net_num, lr, training_interval, batch_size, memory_size, flips, user_flips, users, recombine
         The parameters.
     memory : float32 array (memory_size, n_in + n_out)
         A ring of rows h, then m; zeros at first.
@@ -99,6 +110,10 @@ class MemoryDNN:
         memory_size=1024,
         output_graph=False,
         seed=None,
+        flips=0,
+        user_flips=0,
+        users=1,
+        recombine=False,
     ):
         self.net = [_count(f"net[{i}]", width) for i, width in enumerate(net)]
         if len(self.net) < 2:
@@ -113,6 +128,14 @@ class MemoryDNN:
         self.batch_size = _count("batch_size", batch_size)
         self.memory_size = _count("memory_size", memory_size)
         self.output_graph = bool(output_graph)
+        self.users = _count("users", users)
+        if self.net[-1] % self.users:
+            raise ValueError(
+                f"users is {users}; a divisor of {self.net[-1]}, the number of outputs, was expected"
+            )
+        self.flips = _count("flips", flips, 0, self.net[-1])
+        self.user_flips = _count("user_flips", user_flips, 0, self.net[-1] // self.users)
+        self.recombine = bool(recombine)
 
         self.memory = np.empty((self.memory_size, self.net[0] + self.net[-1]), np.float32)
         shapes = []
@@ -151,7 +174,7 @@ class MemoryDNN:
     # The released interface
 
     def decode(self, h):
-        """Return the offloading decision of every DNN.
+        """Return the offloading decision of every DNN, and then of those that it flips.
 
         Parameters
         ----------
@@ -162,6 +185,7 @@ class MemoryDNN:
         -------
         int32 array (K, n_out) or (K, B, n_out)
             1 (offload) where a logit is above 0, else 0: for a block what it is frame by frame.
+            With flips it is (K*(1 + flips + user_flips), ...): `candidates` has their order.
 
         Raises
         ------
@@ -316,6 +340,10 @@ class MemoryDNN:
             "batch_size": self.batch_size,
             "memory_size": self.memory_size,
             "output_graph": self.output_graph,
+            "flips": self.flips,
+            "user_flips": self.user_flips,
+            "users": self.users,
+            "recombine": self.recombine,
         }
         content = {
             f"variable_{i}": variable.numpy() for i, variable in enumerate(self._variables())
@@ -366,12 +394,26 @@ class MemoryDNN:
         return forward(self._weights, h, tf.nn.relu)
 
     def candidates(self, logits, np=np):
-        """Return the decisions that logits (K, B, n_out) stand for, bool (K, B, n_out).
+        """Return the decisions that logits (K, B, n_out) stand for, bool (candidates, B, n_out).
 
-        `np` is NumPy or, for tensors, tensorflow.experimental.numpy. A subclass that turns logits
-        into decisions in its own way (any number of them) says in `_unsure` when rounding matters.
+        First are all DNNs' own decisions, then all DNNs' flips, one after the other in the order of
+        the tasks, then their user_flips. `np` is NumPy or, for tensors,
+        tensorflow.experimental.numpy. A subclass that turns logits into decisions in its own way
+        (any number of them) says in `_unsure` when rounding matters.
         """
-        return logits > 0
+        decision = logits > 0
+        candidates = [decision]
+        for flips, shape in self._flips(logits):
+            if flips == shape[-1]:
+                flipped = np.arange(flips)[:, None, None, None]
+            else:
+                distance = np.reshape(np.abs(logits), shape)
+                least_sure = np.argsort(distance, axis=-1, kind="stable")[..., :flips]
+                flipped = np.moveaxis(np.sort(least_sure, axis=-1), -1, 0)  # (flips, K, B, groups)
+            is_flipped = flipped[..., None] == np.arange(shape[-1])
+            others = np.reshape(decision, shape) != is_flipped  # (flips, K, B, groups, tasks)
+            candidates.append(np.reshape(others, (flips * shape[0], *decision.shape[1:])))
+        return np.concatenate(candidates, axis=0)
 
     def stored(self, memory, rows, h, m):
         """Return the memory, a tensor, with entries h (B, n_in) and m (B, n_out) in rows (B,)."""
@@ -422,7 +464,20 @@ class MemoryDNN:
 
     def _unsure(self, logits, rounding):
         """Whether logits off by `rounding`, (K, B, n_out), could turn a candidate: bool (B,)."""
-        return (np.abs(logits) < rounding).any(axis=(0, 2))
+        unsure = (np.abs(logits) < rounding).any(axis=(0, 2))
+        for flips, shape in self._flips(logits):
+            distance = np.sort(np.abs(logits).reshape(shape), axis=-1)
+            if flips < shape[-1]:  # else all tasks are flipped, in whatever order
+                margin = distance[..., flips] - distance[..., flips - 1]
+                unsure |= (margin < 2 * rounding.reshape(shape).max(axis=-1)).any(axis=(0, 2))
+        return unsure
+
+    def _flips(self, logits):
+        """Flips of each kind there are, and the shape (K, B, groups, tasks) that they are made in."""
+        kinds = ((self.flips, 1), (self.user_flips, self.users))
+        return [
+            (n, (*logits.shape[:2], groups, self.net[-1] // groups)) for n, groups in kinds if n
+        ]
 
     def _store(self, entries):
         self.memory[self.rows(len(entries))] = entries
@@ -487,12 +542,11 @@ def _relu(x):
     return np.maximum(x, 0)
 
 
-def _count(name, value, least=1):
+def _count(name, value, least=1, most=2**31 - 1):  # rows and counts are int32 in compiled code
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not least <= value < 2**31:  # rows and counts are int32 in compiled code
-        raise ValueError(
-            f"{name} is {value!r}; a whole number from {least} to 2**31 - 1 was expected"
-        )
+    if not whole or not least <= value <= most:
+        most = "2**31 - 1" if most == 2**31 - 1 else most
+        raise ValueError(f"{name} is {value!r}; a whole number from {least} to {most} was expected")
     return int(value)
 
 

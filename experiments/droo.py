@@ -25,7 +25,7 @@ class DROO(MemoryDNN):
     K : int
         Candidates, from 1 to n_out + 1.
     parameters
-        Those of MemoryDNN, but for net_num, which is 1.
+        Those of MemoryDNN, but for net_num, which is 1, and flips and user_flips, which are 0.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class DROO(MemoryDNN):
     """
 
     def __init__(self, net, K, **parameters):
-        super().__init__(net, 1, **parameters)
+        super().__init__(net, 1, flips=0, user_flips=0, **parameters)
         if not isinstance(K, (int, np.integer)) or not 1 <= K <= self.net[-1] + 1:
             raise ValueError(
                 f"K is {K!r}; 1 to {self.net[-1] + 1} candidates were expected, as order-preserving "

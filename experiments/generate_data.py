@@ -7,12 +7,13 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from main import command_line
-from MUMT import MUMT
+from MUMT import BANDWIDTHS, ENUMERATED_TASKS, MUMT, all_decisions
 
 
 @dataclass
@@ -22,7 +23,9 @@ class Options:
     users: int = 3  # N, users
     tasks: int = 3  # M, tasks of each user
     samples: int = 20000  # samples; the first ones are the same for any number of them
-    out: Path | None = None  # file to write; data/MUMT_data_NXM.mat if none is given
+    bandwidth: Literal[BANDWIDTHS] = "equal"  # how users share the bandwidth: equal or optimal
+    uplink: float = 100  # bandwidth of the cell, Mbit/s
+    out: Path | None = None  # file to write; data/MUMT_data_NXM.mat or NXM_optimal.mat if not given
     force: bool = False  # overwrite the file if it is there
 
 
@@ -41,9 +44,11 @@ def task_sizes(samples, users, tasks):
 
 
 def generate(network, samples):
-    """Return a data set of so many samples for the network, a MUMT, as a dict of its arrays.
+    """Return a data set of so many samples for the network, as a dict of what is in its file.
 
-    task_size int32 (samples, N*M), gain_min float64 (1, samples), gain_mode int32 (samples, N*M).
+    task_size int32 (samples, N*M), gain_min float64 (1, samples), gain_mode int32 (samples, N*M),
+    and bandwidth, the network's rule. The network is a MUMT, or another object with N, M and
+    compute_Q: ValueError if it has more than 12 tasks in all, and no `optimum` of its own.
     """
     data = {
         "task_size": np.empty((samples, network.N * network.M), np.int32),
@@ -55,10 +60,32 @@ def generate(network, samples):
             part = range(samples)[start : start + 500]
             now = slice(part.start, part.stop)
             data["task_size"][now] = task_sizes(part, network.N, network.M)
-            optimum = network.optimum(data["task_size"][now])
-            data["gain_min"][0, now], data["gain_mode"][now] = optimum
+            best = least_utility(network, data["task_size"][now])
+            data["gain_min"][0, now], data["gain_mode"][now] = best
             bar.update(len(part))
+    if hasattr(network, "bandwidth"):
+        data["bandwidth"] = network.bandwidth
     return data
+
+
+def least_utility(network, task_size):
+    """Return the least utility (B,) of task sizes (B, N*M), and a decision (B, N*M) with it.
+
+    Where the optimum is out of reach, this is its lower bound, with a decision near it.
+    """
+    if not getattr(network, "exact", True):
+        return network.lower_bound(task_size), network.decide_by_price(task_size)
+    if hasattr(network, "optimum"):
+        return network.optimum(task_size)
+    if task_size.shape[1] > ENUMERATED_TASKS:
+        raise ValueError(
+            f"{type(network).__name__} has {task_size.shape[1]} tasks and no method optimum; up to "
+            f"{ENUMERATED_TASKS} tasks can be decided in all ways"
+        )
+    decisions = all_decisions(task_size.shape[1])
+    Q = network.compute_Q(task_size, decisions[:, None])
+    best = Q.argmin(axis=0)
+    return Q.min(axis=0), decisions[best]
 
 
 def save_data(path, data):
@@ -77,14 +104,20 @@ def main(options):
     Raises
     ------
     ValueError
-        If an option is out of its range, or there are too many tasks to find the optimum.
+        If an option is out of its range, or there are too many tasks of a user.
     FileExistsError
         If the file is there already and is not to be overwritten.
     """
-    network = MUMT(options.users, options.tasks)
+    network = MUMT(
+        options.users,
+        options.tasks,
+        uplink_bandwidth=options.uplink / 8,
+        bandwidth=options.bandwidth,
+    )
     if options.samples < 1:
         raise ValueError(f"samples is {options.samples}; at least 1 was expected")
-    out = options.out or Path("data", f"MUMT_data_{options.users}X{options.tasks}.mat")
+    rule = "" if options.bandwidth == "equal" else f"_{options.bandwidth}"
+    out = options.out or Path("data", f"MUMT_data_{options.users}X{options.tasks}{rule}.mat")
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} is there already; --force overwrites it")
     if not out.parent.is_dir():

@@ -81,7 +81,61 @@ def test_default_file_name(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     assert cli(monkeypatch, "--users", 2, "--tasks", 1, "--samples", 3) is None
-    assert [file.name for file in (tmp_path / "data").iterdir()] == ["MUMT_data_2X1.mat"]
+    assert cli(monkeypatch, "--users", 2, "--bandwidth", "optimal", "--samples", 3) is None
+    names = {file.name for file in (tmp_path / "data").iterdir()}
+    assert names == {"MUMT_data_2X1.mat", "MUMT_data_2X3_optimal.mat"}
+
+
+def test_data_set_of_optimal_bandwidth(tmp_path, monkeypatch, published):
+    out = tmp_path / "data.mat"
+    assert cli(monkeypatch, "--bandwidth", "optimal", "--samples", 30, "--out", out) is None
+    network = MUMT(3, 3, bandwidth="optimal")
+    task_size, gain_min = load_data(out, network)
+    np.testing.assert_array_equal(task_size, published[0][:30])
+    np.testing.assert_array_equal(gain_min, network.optimum(task_size)[0])
+    assert scipy.io.loadmat(out)["bandwidth"].item() == "optimal"
+    with pytest.raises(ValueError, match="is for optimal bandwidth; one for equal bandwidth"):
+        load_data(out, MUMT(3, 3))
+    with pytest.raises(
+        ValueError, match="is for equal bandwidth; one for optimal .* optimal makes"
+    ):
+        load_data(DATA, network)
+
+
+def test_data_set_with_a_lower_bound(tmp_path, monkeypatch):
+    out = tmp_path / "data.mat"
+    asked = ("--users", 6, "--bandwidth", "optimal", "--uplink", 200, "--samples", 30, "--out", out)
+    assert cli(monkeypatch, *asked) is None
+    network = MUMT(6, 3, bandwidth="optimal", uplink_bandwidth=25)
+    task_size, gain_min = load_data(out, network)
+    np.testing.assert_array_equal(gain_min, network.lower_bound(task_size))
+    data = scipy.io.loadmat(out)
+    Q = network.compute_Q(task_size, data["gain_mode"])
+    assert (gain_min < Q).all() and (Q < 1.01 * gain_min).all()
+    # Utilities that somebody has found in another way, such as optima, are taken as well.
+    found = {key: data[key] for key in ("task_size", "gain_mode", "bandwidth")}
+    scipy.io.savemat(tmp_path / "found.mat", found | {"gain_min": Q})
+    np.testing.assert_array_equal(load_data(tmp_path / "found.mat", network)[1], Q)
+    with pytest.raises(ValueError, match="expected, the lower bound: .* for another network"):
+        load_data(out, MUMT(6, 3, bandwidth="optimal"))
+
+
+class PlainUtility:
+    """A utility of the user's own, in plain NumPy: offloading a task costs 1, any other its size."""
+
+    def __init__(self, N, M):
+        self.N, self.M = N, M
+
+    def compute_Q(self, task_size, decision):
+        return np.where(np.asarray(decision) == 1, 15, task_size).sum(axis=-1)
+
+
+def test_data_set_for_a_utility_of_the_users_own(tmp_path):
+    generate_data.save_data(tmp_path / "own.mat", generate_data.generate(PlainUtility(2, 2), 20))
+    task_size, gain_min = load_data(tmp_path / "own.mat", PlainUtility(2, 2))
+    np.testing.assert_array_equal(gain_min, np.minimum(task_size, 15).sum(axis=1))
+    with pytest.raises(ValueError, match="PlainUtility has 13 tasks and no method optimum"):
+        generate_data.generate(PlainUtility(1, 13), 20)
 
 
 def test_existing_file_is_overwritten_only_if_forced(tmp_path, monkeypatch):
@@ -115,6 +169,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
         (("--tasks", -1), "M is -1"),
         (("--samples", 0), "samples is 0"),
         (("--users", 2, "--tasks", 21, "--samples", 1, "--out", "data.mat"), "M is 21"),
+        (("--uplink", 0), "uplink_bandwidth is 0.0; a finite, positive number"),
         (("--out", "missing/data.mat"), "no folder missing"),
     ],
 )

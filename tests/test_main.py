@@ -13,7 +13,7 @@ import scipy.io
 
 import main
 from experiments.generate_data import generate, save_data
-from main import Parameters, compiled_loop, ddlo, time_frames
+from main import Parameters, compiled_loop, ddlo, keep_best, time_frames
 from memory import MemoryDNN
 from MUMT import MUMT
 
@@ -61,14 +61,20 @@ def assert_same_run(one, other):
         {"net_num": 5, "training_interval": 64, "memory_size": 300, "batch_size": 32},
         {"training_interval": 23, "memory_size": 7},  # a block is longer than the memory
         {"training_interval": 2000},  # no training at all
+        {"flips": 2},
+        {"flips": 9, "recombine": True},
+        {"flips": 1, "user_flips": 2, "recombine": True},
+        {"net_num": 10, "user_flips": 3, "recombine": True},
     ],
 )
-def test_compiled_loop_gives_the_plain_loops_run(network, published, parameters):
+@pytest.mark.parametrize("bandwidth", ["equal", "optimal"])
+def test_compiled_loop_gives_the_plain_loops_run(published, parameters, bandwidth):
     task_size, gain_min = published
+    network = MUMT(3, 3, bandwidth=bandwidth)
     index, _ = time_frames(1737, 20000)
     runs = []
     for compiled in (True, False):
-        net = MemoryDNN([9, 120, 80, 9], **({"net_num": 3, "seed": 5} | parameters))
+        net = MemoryDNN([9, 120, 80, 9], **({"net_num": 3, "seed": 5, "users": 3} | parameters))
         loop = compiled_loop(net, network) if compiled else None
         runs.append((ddlo(net, network, task_size, gain_min, index, loop), net))
     assert_same_run(*runs)
@@ -130,6 +136,37 @@ def test_full_run_reaches_the_released_gain_ratio(network, published):
     assert means[1] < 0.93
 
 
+@pytest.mark.parametrize("bandwidth, goal", [("equal", 0.9995), ("optimal", 0.999)])
+def test_flips_and_recombination_lead_nearer_to_the_optimum(published, bandwidth, goal):
+    network, (task_size, gain_min) = MUMT(3, 3, bandwidth=bandwidth), published
+    if bandwidth == "optimal":
+        gain_min = network.optimum(task_size)[0]
+    index, tests = time_frames(20000, 20000)
+    net = MemoryDNN([9, 120, 80, 9], 3, seed=0, flips=9, recombine=True)
+    loop = compiled_loop(net, network)
+    history = ddlo(net, network, task_size, gain_min, index, loop)
+    assert goal < history["gain_ratio"][-tests:].mean() <= 1
+    assert 30 in history["chosen"] and history["chosen"].max() == 30  # the recombined one
+
+
+def test_best_candidate_by_hand(network):
+    d = np.array([[20.0] * 9] * 2)
+    all_edge, local, two = np.ones((1, 9)), np.zeros((1, 9)), np.array([[1.0, 1, 0] * 3])
+    candidates = np.stack([np.vstack(pair) for pair in ([local, local], [two, local])])
+    costs, Q = network.task_costs(d), network.compute_Q(d, candidates)
+    k, x = keep_best(network, costs, candidates, Q, recombine=False)
+    assert (
+        k.tolist() == [1, 0] and (x == [two[0], local[0]]).all()
+    )  # the first of equally good ones
+    # Two of three tasks offloaded are best for each user; here only two users each have them.
+    first, second = two.copy(), two.copy()
+    first[0, :3], second[0, 6:] = 0, 1
+    candidates = np.stack([np.vstack(pair) for pair in ([first, all_edge], [second, two])])
+    Q = network.compute_Q(d, candidates)
+    k, x = keep_best(network, costs, candidates, Q, recombine=True)
+    assert k.tolist() == [2, 1] and (x == two).all()
+
+
 def test_time_frames_as_released():
     index, tests = time_frames(20000, 20000)
     np.testing.assert_array_equal(index, np.arange(20000))
@@ -162,6 +199,9 @@ def test_run_with_a_utility_of_the_users_own(tmp_path):
         assert report.pop("loop_seconds") > 0 and report.pop("total_seconds") > 0
         del report["compile_seconds"], report["seconds_per_frame"]
     assert own == released
+    parameters.recombine = True
+    with pytest.raises(ValueError, match="recombine needs users' parts of Q, and PlainUtility has"):
+        main.run(parameters, PlainUtility())
 
 
 def test_report_by_hand():
@@ -292,6 +332,14 @@ def cli(monkeypatch, *arguments):
         (("--batch-size", 0), "batch_size is 0"),
         (("--memory-size", 0), "memory_size is 0"),
         (("--seed", -1), "seed is -1"),
+        (("--flips", 10), "flips is 10; a whole number from 0 to 9"),
+        (("--user-flips", 4), "user_flips is 4; a whole number from 0 to 3"),
+        (("--uplink", -1), "uplink_bandwidth is -0.125"),
+        (("--uplink", 50), "the file is damaged or for another network"),
+        (
+            ("--bandwidth", "optimal"),
+            "is for equal bandwidth; one for optimal bandwidth was expected",
+        ),
     ],
 )
 def test_bad_parameters_end_with_one_message(tmp_path, monkeypatch, arguments, message):
@@ -364,9 +412,31 @@ def test_help_lists_the_parameters_and_waits_for_no_heavy_import():
     assert process.returncode == 0 and process.stdout.endswith("set()\n")
     for name in ("data", "users", "tasks", "frames", "net-num", "hidden", "learning-rate", "seed"):
         assert f"--{name} " in process.stdout
+    for name in ("bandwidth", "uplink", "flips", "user-flips", "recombine"):
+        assert f"--{name}" in process.stdout
     for name in ("training-interval", "batch-size", "memory-size", "out", "show"):
         assert f"--{name}" in process.stdout
     assert "parallel DNNs" in process.stdout  # the comments are there
+
+
+@pytest.mark.parametrize("users, reference", [(2, "optimum"), (7, "lower bound")])
+def test_optimal_bandwidth_by_command_line(tmp_path, users, reference):
+    data, out = tmp_path / "data.mat", tmp_path / "out"
+    network = ("--users", users, "--tasks", 2, "--bandwidth", "optimal", "--uplink", 60)
+    made = python("-m", "experiments.generate_data", *network, "--samples", 300, "--out", data)
+    assert made.returncode == 0, made.stderr
+    mended = ("--frames", 900, "--hidden", 20, 10, "--user-flips", 2, "--recombine")
+    process = python("main.py", *network, *mended, "--data", data, "--out", out)
+    assert process.returncode == 0 and process.stderr == ""
+    assert ("optimum is the lower bound here" in process.stdout) == (reference != "optimum")
+    report = json.loads((out / "report.json").read_text())
+    assert report["reference"] == reference and 0.9 < report["mean_gain_ratio"] <= 1
+    history, content = np.load(out / "history.npz"), scipy.io.loadmat(data)
+    d = content["task_size"][history["index"]]
+    mumt = MUMT(users, 2, bandwidth="optimal", uplink_bandwidth=7.5)
+    np.testing.assert_array_equal(mumt.compute_Q(d, history["decision"]), history["Q"])
+    net = MemoryDNN.load(out / "model")
+    assert (net.flips, net.user_flips, net.users, net.recombine) == (0, 2, users, True)
 
 
 def test_generate_and_run_another_size_by_command_line(tmp_path):

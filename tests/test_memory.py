@@ -115,6 +115,67 @@ def test_decode_asks_compiled_code_where_rounding_might_turn_a_decision(shared):
     np.testing.assert_array_equal(shared.decode(h[3]), expected[:, 3])
 
 
+def flipped(decision, sureness, flips, users):
+    """The decisions (flips, n_out), written plainly, with a task of each user flipped."""
+    tasks = len(decision) // users
+    candidates = np.tile(decision, (flips, 1))
+    for user in range(users):
+        of_user = range(user * tasks, (user + 1) * tasks)
+        least_sure = sorted(of_user, key=lambda task: sureness[task])[:flips]
+        for candidate, task in zip(candidates, sorted(least_sure)):
+            candidate[task] = not candidate[task]
+    return candidates
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 6), st.integers(0, 2))
+def test_flips_are_those_of_the_least_sure_tasks(seed, flips, user_flips):
+    import tensorflow.experimental.numpy as tnp
+
+    mem = MemoryDNN([6, 3, 6], 2, flips=flips, user_flips=user_flips, users=3)
+    z = np.random.default_rng(seed).normal(0, 2, (2, 4, 6)).astype(np.float32)
+    candidates = mem.candidates(z)
+    assert candidates.shape == (2 * (1 + flips + user_flips), 4, 6)
+    np.testing.assert_array_equal(mem.candidates(tnp.asarray(z), tnp).numpy(), candidates)
+    for k, i in np.ndindex(2, 4):
+        decision, sureness = z[k, i] > 0, np.abs(z[k, i])
+        own, others, of_users = np.split(candidates[k::2, i], [1, 1 + flips])
+        np.testing.assert_array_equal(own[0], decision)
+        np.testing.assert_array_equal(others, flipped(decision, sureness, flips, 1))
+        np.testing.assert_array_equal(of_users, flipped(decision, sureness, user_flips, 3))
+
+
+def test_decode_with_flips():
+    mem = net(3, flips=2, user_flips=1, users=3)
+    h = frames(100)[0]
+    decisions = mem.decode(h)
+    assert decisions.shape == (12, 100, 9) and decisions.dtype == np.int32
+    plain = net(3)  # the same seed, and so the same weights
+    np.testing.assert_array_equal(decisions[:3], plain.decode(h))
+    assert (np.abs(decisions[3:9].reshape(2, 3, 100, 9) - decisions[:3]).sum(axis=-1) == 1).all()
+    assert (np.abs(decisions[9:] - decisions[:3]).sum(axis=-1) == 3).all()
+    np.testing.assert_array_equal(mem.decode(h[7]), decisions[:, 7])
+
+
+def test_rounding_can_turn_which_tasks_are_least_sure():
+    logits = np.array([[3.0, -1, 2], [1, -1.00001, 7], [1, 2, -2.00001], [1e-7, 2, 3]])[None]
+    rounding = np.full(logits.shape, 1e-4)
+    unsure = {
+        flips: MemoryDNN([3, 2, 3], 1, flips=flips)._unsure(logits, rounding).tolist()
+        for flips in range(4)
+    }
+    assert unsure == {
+        0: [False, False, False, True],
+        1: [False, True, False, True],
+        2: [False, False, True, True],
+        3: [False, False, False, True],
+    }
+    by_user = MemoryDNN([6, 2, 6], 1, user_flips=1, users=2)
+    logits, rounding = np.concatenate([logits, logits[:, [0, 0, 1, 0]]], axis=2), rounding[..., :1]
+    rounding = np.tile(rounding, 6)
+    assert by_user._unsure(logits, rounding).tolist() == [False, True, True, True]
+
+
 def test_ring_memory():
     mem = Recorder(memory_size=8)
     entries = np.arange(20)[:, None] + np.zeros(3)
@@ -294,7 +355,8 @@ def test_get_weights_returns_a_copy():
 
 @pytest.mark.parametrize("name, entries", [("model", 0), ("model.npz", 545), ("model.dnn", 1500)])
 def test_loaded_one_goes_on_as_the_saved_one(tmp_path, name, entries):
-    saved = net(2, memory_size=1000, learning_rate=0.02)
+    flips = {"flips": 3, "user_flips": 1, "users": 3, "recombine": True}
+    saved = net(2, memory_size=1000, learning_rate=0.02, **flips)
     h, m = frames(entries + 600)
     if entries:
         saved.encode(h[:entries], m[:entries])
@@ -303,6 +365,7 @@ def test_loaded_one_goes_on_as_the_saved_one(tmp_path, name, entries):
     assert [file.name for file in tmp_path.iterdir()] == [expected]
     loaded = MemoryDNN.load(tmp_path / name)
     assert (loaded.lr, loaded.memory_size, loaded.memory_counter) == (0.02, 1000, entries + 1)
+    assert {name: getattr(loaded, name) for name in flips} == flips
     for mem in (saved, loaded):
         mem.encode(h[entries:], m[entries:])
     assert loaded.cost_his == saved.cost_his and len(saved.cost_his[0]) >= 9
@@ -415,6 +478,10 @@ def test_output_graph_logs_every_cost_for_tensorboard(tmp_path, monkeypatch):
         ({"memory_size": -5}, "memory_size is -5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 1.5}, "seed is 1.5"),
+        ({"flips": -1}, "flips is -1; a whole number from 0 to 9"),
+        ({"flips": 10}, "flips is 10"),
+        ({"users": 2}, "users is 2; a divisor of 9"),
+        ({"user_flips": 4, "users": 3}, "user_flips is 4; a whole number from 0 to 3"),
     ],
 )
 def test_parameters_out_of_range(parameters, message):
