@@ -77,7 +77,7 @@ def main(options):
             "command": " ".join(["python -m experiments.figures", *sys.argv[1:]]),
             "seeds": seeds,
             "frames": frames,
-            "test_frames": about[0]["test_frames"],
+            "test_frames": max(of_run["test_frames"] for of_run in about),
             "versions": versions(),
             "machines": sorted({of_run["machine"] for of_run in about}),
             "failed": {str(run): error for run, error in failed.items()},
@@ -91,7 +91,7 @@ def main(options):
 
 def write_results(folder, chosen, store, about):
     """Write plots and tables of experiments, settings by name, from the runs in the store."""
-    from . import plots, results  # take longer to import than the rest
+    from . import plots, results, tables  # take longer to import than the rest
 
     rows = {}
     for name, of_one in tqdm(chosen.items(), "plots", disable=None):
@@ -103,7 +103,7 @@ def write_results(folder, chosen, store, about):
     claims = results.judge(rows, about["frames"], about["seeds"])
     content = about | {"claims": claims, "experiments": rows}
     write_json(folder / "results.json", content)
-    (folder / "results.md").write_text(results.markdown(content), encoding="utf-8")
+    (folder / "results.md").write_text(tables.markdown(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

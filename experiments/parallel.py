@@ -43,7 +43,7 @@ def run_all(runs, store, processes=None, scheduler=None):
     OSError
         If the cluster cannot be reached, or a run cannot be stored.
     """
-    for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs}:
+    for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs if run.data}:
         load_data(ROOT / data, MUMT(users, tasks))
     work = Counter()
     for run in runs:
@@ -51,7 +51,9 @@ def run_all(runs, store, processes=None, scheduler=None):
     todo = [run for run in dict.fromkeys(runs) if run not in store]
     # What takes longest comes first, so that at the end no core waits long for another, and runs
     # that share what is compiled, or an optimum, follow each other.
-    todo.sort(key=lambda run: (-work[run.compiled], run.compiled, run.uplink, run.delay_weight))
+    todo.sort(
+        key=lambda run: (-work[run.compiled], str(run.compiled), run.uplink, run.delay_weight)
+    )
     failed = {}
     if not todo:
         return 0, failed

@@ -5,12 +5,18 @@ from itertools import cycle
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FormatStrFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from main import rolling_mean
 
 from .results import UNTRAINED, failures, interval
-from .settings import MILP, NETWORKS, SWEEPS
+from .settings import BY_PRICE, FOR_EQUAL, MENDED, MILP, NETWORKS, SWEEPS
 
 EARLY = 2000  # time frames in the first panel
 # Time frames, and training steps, under the rolling means of the first and the second panel.
@@ -34,7 +40,17 @@ STYLES = {
     "all edge": {"color": "#56B4E9", "marker": "*", "linestyle": "-"},
     "random": {"color": "#E69F00", "marker": "X", "linestyle": "--"},
     "all local": {"color": "0.5", "marker": "<", "linestyle": "-."},
+    MENDED: {"color": "#0072B2", "marker": "x", "linestyle": "-."},
+    BY_PRICE: {"color": "#E69F00", "marker": "X", "linestyle": "--"},
+    FOR_EQUAL: {"color": "#CC79A7", "marker": "P", "linestyle": "-."},
 }
+# Of the networks that the mends are tried in, from the smallest.
+NETWORK_STYLES = (
+    {"color": "#0072B2", "marker": "o"},
+    {"color": "#D55E00", "marker": "s"},
+    {"color": "#0072B2", "marker": "o", "fillstyle": "none"},
+    {"color": "#D55E00", "marker": "s", "fillstyle": "none"},
+)
 OTHER = {"color": "0.3", "marker": "p", "linestyle": "-"}  # a scheme that is not among them
 
 
@@ -50,8 +66,12 @@ def plot(experiment, settings, rows, store):
         return plot_convergence(pairs, store)
     if experiment in NETWORKS:
         return plot_networks(NETWORKS[experiment][1], rows)
-    if experiment == "schemes":
+    if experiment in ("schemes", "joint"):
         return plot_schemes(rows)
+    if experiment == "mends":
+        return plot_mends(rows)
+    if experiment in ("scaling", "joint_scaling"):
+        return plot_scaling(rows)
     return plot_training_cost(pairs[0][0], store)
 
 
@@ -109,14 +129,11 @@ def plot_schemes(rows):
     ratio.hlines(place, *_nearness(np.stack([low, means])), color="0.6", linewidth=3)
     ratio.plot(_nearness(means), place, "ko", label="mean")
     ratio.plot(_nearness(low), place, "k|", markersize=12, label="5th percentile")
-    ticks = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997, 0.999]
-    optimal = -np.log10(LEAST)
-    ratio.set_xticks([*_nearness(np.array(ticks)), optimal], [*map("{:g}".format, ticks), "1"])
     ratio.set_yticks(place, [row["label"] for row in rows])
-    ratio.set_xlim(right=optimal + 0.25)
+    _gain_ratio_axis(ratio.xaxis)
     ratio.set_xlabel("Gain ratio in the test frames (axis logarithmic in the distance to 1)")
     time.plot(values("frame_ms"), place, "ko", label="one by one")
-    time.plot(values("block_ms"), place, "kD", fillstyle="none", label="all in one call")
+    time.plot(values("block_ms"), place, "kD", fillstyle="none", label="many in one call")
     time.set_xscale("log")
     time.set_xlabel("Time of a decision (ms a frame)")
     for axes in (ratio, time):
@@ -150,6 +167,95 @@ def plot_networks(label, rows):
         axes.grid(alpha=0.3)
     _legend(figure, utility)
     return figure
+
+
+def plot_mends(rows):
+    """Plot each mend's gain ratio, and the time of a run with it, in several networks."""
+    labels, networks = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "value"))
+    figure = Figure(figsize=(10, 6.5), layout="constrained")
+    ratio, time = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    for network, style in zip(networks, NETWORK_STYLES):
+        of_network = [row for row in rows if row["value"] == network]
+        place = [-labels.index(row["label"]) for row in of_network]
+        for axes, name in ((ratio, "mean_gain_ratio"), (time, "loop_seconds")):
+            means = np.array([row[name]["mean"] for row in of_network])
+            x = _nearness(means) if axes is ratio else means
+            axes.plot(x, place, linestyle="none", label=network, **style)
+        for row, y in zip(of_network, place):
+            mean, half = row["mean_gain_ratio"]["mean"], row["mean_gain_ratio"]["half"] or 0
+            ends = _nearness(np.array([mean - half, mean + half]))
+            ratio.hlines(y, *ends, color=style["color"], linewidth=1)
+    ratio.set_yticks(-np.arange(len(labels)), labels)
+    _gain_ratio_axis(ratio.xaxis)
+    ratio.set_xlabel("Gain ratio in the test frames (axis logarithmic in the distance to 1)")
+    _log_axis(time.xaxis)
+    time.set_xlabel("Time to decide and learn all frames (s)")
+    for axes in (ratio, time):
+        axes.grid(alpha=0.3)
+    _legend(figure, ratio, title="users x tasks, bandwidth")
+    return figure
+
+
+def plot_scaling(rows):
+    """Plot schemes against users, and against tasks of a user if these differ.
+
+    From the top: gain ratio, time of a decision, time to decide and learn all frames. The values of
+    the rows are "users x tasks".
+    """
+    sizes = np.array([[int(count) for count in row["value"].split(" x ")] for row in rows])
+    names = ("Users, with {} tasks each", "Tasks of a user, for {} users")
+    others = sizes[0][::-1]  # the first size is that of both axes
+    shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1]
+    figure = Figure(figsize=(5 * max(2, len(shown)), 10), layout="constrained")
+    panels = figure.subplots(3, len(shown), sharex="col", sharey="row", squeeze=False)
+    numbers = ("mean_gain_ratio", "frame_ms", "loop_seconds")
+    for axis, column in zip(shown, panels.T):
+        for label in dict.fromkeys(row["label"] for row in rows):
+            of_label = [
+                (size[axis], row)
+                for size, row in zip(sizes.tolist(), rows)
+                if row["label"] == label and size[1 - axis] == others[axis]
+            ]
+            of_label.sort(key=lambda pair: pair[0])
+            for axes, name in zip(column, numbers):
+                pairs = [(x, row[name]["mean"]) for x, row in of_label if name in row]
+                if pairs:
+                    x, mean = np.array(pairs).T
+                    y = _nearness(mean) if name == "mean_gain_ratio" else mean
+                    axes.plot(x, y, label=label, **STYLES.get(label, OTHER))
+        ticks = sorted({size[axis] for size in sizes.tolist() if size[1 - axis] == others[axis]})
+        column[-1].set_xticks(ticks)
+        column[-1].set_xlabel(names[axis].format(others[axis]))
+    ratio, decision, loop = panels[:, 0]
+    ratio.set_ylabel("Gain ratio (logarithmic in 1 - it)")
+    decision.set_ylabel("Time of a decision, one by one (ms)")
+    loop.set_ylabel("Time to decide and learn all frames (s)")
+    for axes in panels[0]:
+        _gain_ratio_axis(axes.yaxis)
+    for axes in panels[1:].ravel():
+        _log_axis(axes.yaxis)
+    for axes in panels.ravel():
+        axes.grid(alpha=0.3)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def _log_axis(axis):
+    """Make an axis logarithmic, with labels that are few but not too few."""
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    low, high = axis.get_data_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _gain_ratio_axis(axis):
+    """Label an axis of `_nearness`, whose end is that of optimal ones."""
+    ticks = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997, 0.999]
+    optimal = -np.log10(LEAST)
+    axis.set_ticks([*_nearness(np.array(ticks)), optimal], [*map("{:g}".format, ticks), "1"])
+    limits = {"right" if axis.axis_name == "x" else "top": optimal + 0.25}
+    getattr(axis.axes, f"set_{axis.axis_name}lim")(**limits)
 
 
 def _nearness(gain_ratio):
@@ -189,9 +295,9 @@ def _draw_curves(curves, early_steps, windows, label):
     return figure, panels
 
 
-def _legend(figure, axes):
+def _legend(figure, axes, **options):
     """Put the legend of the axes below all panels, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     rows = -(-sum(10 + len(label) for label in labels) // 110)
     columns = -(-len(labels) // rows)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **options)

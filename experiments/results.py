@@ -1,4 +1,4 @@
-"""What the experiments found: numbers with their intervals, tables, and verdicts on the claims."""
+"""What the experiments found: numbers with their intervals, and verdicts on the claims."""
 
 from dataclasses import replace
 
@@ -8,32 +8,13 @@ from scipy import stats
 from main import optimal_share
 
 from .runs import Run
-from .settings import EXPERIMENTS, MILP, NETWORKS, SWEEPS
+from .settings import MILP, SWEEPS
 
 UNTRAINED = 500  # time frames before any training, whatever the parameters
 NEAR = 0.01  # near-optimal: a mean utility at most so far above the optimum
 SLOW = 1000  # ms a frame: too slow
 # The paper's claims are judged by no fewer time frames, and no fewer seeds.
 JUDGED_FRAMES, JUDGED_SEEDS = 20000, 3
-GAIN_RATIO = {
-    "mean_gain_ratio": "mean gain ratio",
-    "gain_ratio_5th_percentile": "5th percentile",
-    "optimal_share": "decided optimally",
-}
-# Test gain ratios of the released package's DNNs, one run each, at 20,000 frames.
-RELEASED = {
-    "net_num": {
-        1: "0.818 0.865 0.891",
-        2: "0.9877 0.9802 0.9874",
-        3: "0.9923 0.9925 0.9930 0.9932 0.9926",
-        5: "0.9955 0.9944 0.9957",
-        10: "0.9971 0.9977 0.9963",
-    },
-    "learning_rate": {0.1: "0.923 0.963", 0.001: "0.9882 0.9906", 0.0001: "0.9781 0.9800"},
-    "batch_size": {32: "0.9909", 512: "0.9933"},
-    "memory_size": {256: "0.9928", 4096: "0.9853"},
-    "training_interval": {1: "0.9869", 5: "0.9916", 50: "0.9828"},
-}
 
 
 def interval(values):
@@ -71,10 +52,13 @@ def summarise(experiment, setting, store):
         add("excess", Q.mean() / (ratio * Q).mean() - 1)
         add("frame_ms", 1e3 * about["frame_seconds"])
         add("block_ms", 1e3 * about["block_seconds"])
+        if "loop_seconds" in about:
+            add("loop_seconds", about["loop_seconds"])
         if "costs" in arrays:
             untrained = arrays["gain_ratio"][:UNTRAINED].mean()
             add("untrained_gain_ratio", untrained)
-            add("fixed_gain_ratio", about["fixed_gain_ratio"])
+            if "fixed_gain_ratio" in about:
+                add("fixed_gain_ratio", about["fixed_gain_ratio"])
             if experiment in SWEEPS:
                 # To learn is to decide in the light of the task sizes, better than without.
                 add("fails_to_learn", ratio.mean() <= about["fixed_gain_ratio"])
@@ -118,6 +102,8 @@ def number(row, name):
         if mean < 0.001:
             return "< 0.001"
         return f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
+    if name == "loop_seconds":
+        return f"{mean:.2f}"
     factor, digits, unit = {
         "excess": (100, 2, " %"),
         "optimal_share": (100, 1, " %"),
@@ -170,12 +156,16 @@ def _takes_less_than_a_second(schemes):
     return measured, "holds" if fast else "does not hold"
 
 
-def _general_tools_are_too_slow(schemes):
-    milp = [row for row in schemes if row["label"] == MILP]
-    measured = "; ".join(f"{row['label']}: {number(row, 'frame_ms')} ms a frame" for row in milp)
-    slow = any(row["frame_ms"]["mean"] > SLOW for row in milp)
-    verdict = "holds" if slow else "does not hold for the few WDs here"
-    return measured, f"{verdict}; many are not tested"
+def _general_tools_are_too_slow(scaling):
+    milp = [row for row in scaling if row["label"] == MILP]
+    slowest = max(milp, key=lambda row: row["frame_ms"]["mean"])
+    measured = (
+        f"{MILP}: {number(milp[0], 'frame_ms')} ms a frame for {milp[0]['value']} tasks, at most "
+    )
+    measured += f"{number(slowest, 'frame_ms')} ms, for {slowest['value']}"
+    slow = slowest["frame_ms"]["mean"] > SLOW
+    verdict = f"holds for {slowest['value']} tasks" if slow else "does not hold for these networks"
+    return measured, f"{verdict}; larger ones are not tested"
 
 
 CLAIMS = {
@@ -188,7 +178,7 @@ CLAIMS = {
     "They take less than one second": (_takes_less_than_a_second, ("schemes",)),
     "General optimisation tools are too slow, above all for many WDs": (
         _general_tools_are_too_slow,
-        ("schemes",),
+        ("scaling",),
     ),
 }
 
@@ -201,7 +191,8 @@ def judge(rows, frames, seeds):
     judged = []
     for claim, (function, needed) in CLAIMS.items():
         if all(name in rows for name in needed):
-            if "schemes" in needed and any(row["failed"] for row in rows["schemes"]):
+            compared = [row for name in needed if name not in SWEEPS for row in rows[name]]
+            if any(row["failed"] for row in compared):
                 judged.append({"claim": claim, "measured": "runs failed", "verdict": "not judged"})
                 continue
             found, verdict = function(*(rows[name] for name in needed))
@@ -220,92 +211,3 @@ def _ddlo(schemes):
 def _learning(row):
     measured = (number(row, "mean_gain_ratio"), failures(row))
     return f"{row['label']}: " + ", ".join(filter(None, measured))
-
-
-def markdown(content):
-    """Return results.json's content as a page of tables."""
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    seeds = content["seeds"]
-    origin = (
-        f"From `{content['command']}`: {content['frames']} time frames a run. What learns or is "
-        f"random was run with {f'seeds 0 to {seeds - 1}' if seeds > 1 else 'seed 0'}: numbers are "
-        "mean ± half-width of the 95 % confidence interval of the mean (Student's t), of what is "
-        f"found in the test, the last {content['test_frames']} frames. The 5th percentile is that of "
-        "the gain ratios of these frames; times are medians over up to 100 frames one by one, and of "
-        "one call for all, on one core while other runs use the others. In the sweeps a setting "
-        "*fails to learn* with a seed if its mean gain ratio is not above that of the best fixed "
-        "decision, the same one for all frames. Versions: "
-        f"{versions}. Machine: {'; '.join(content['machines'])}."
-    )
-    lines = ["# Results of the experiments", "", origin, "", *_failed_runs(content["failed"])]
-    verdicts = [claim.values() for claim in content["claims"]]
-    if verdicts:
-        lines += _table("Claims of the paper", ["claim", "measured", "verdict"], verdicts)
-    for experiment, rows in content["experiments"].items():
-        lines += _tables(experiment, rows)
-    return "\n".join(lines)
-
-
-def _failed_runs(failed):
-    if not failed:
-        return []
-    return [
-        "**Runs that failed:**",
-        "",
-        *(f"- {run}: {error}" for run, error in failed.items()),
-        "",
-    ]
-
-
-def _tables(experiment, rows):
-    """Lines of the section of an experiment, with a table or two."""
-    title = EXPERIMENTS[experiment]
-    if experiment in SWEEPS:
-        heads = [SWEEPS[experiment][0], *GAIN_RATIO.values(), "seeds from, to"]
-        cells = []
-        for row in rows:
-            means = row["mean_gain_ratio"]["values"] if row["seeds"] else []
-            released = RELEASED.get(experiment, {}).get(row["value"], "")
-            if row["is_released"]:
-                released = RELEASED["net_num"][Run.net_num]
-            value = f"{row['value']} (as released)" if row["is_released"] else str(row["value"])
-            numbers = [number(row, name) for name in GAIN_RATIO]
-            spread = f"{min(means):.4f} {max(means):.4f}" if means else "-"
-            cells.append([value, *numbers, spread, released, failures(row)])
-        return _table(title, [*heads, "released package's DNNs, single runs", ""], cells)
-    if experiment in NETWORKS:
-        values = dict.fromkeys(row["value"] for row in rows)
-        heads = [NETWORKS[experiment][1], *(f"{value:g}" for value in values)]
-        lines = []
-        for name, what in (("mean_utility", "mean (J)"), ("excess", "above the optimum")):
-            by_label = {}
-            for row in rows:
-                by_label.setdefault(row["label"], {})[row["value"]] = number(row, name)
-            cells = [
-                [label, *(by_value.get(value, "-") for value in values)]
-                for label, by_value in by_label.items()
-            ]
-            lines += _table(f"{title}: {what}", heads, cells)
-        return lines
-    if experiment == "schemes":
-        heads = GAIN_RATIO | {
-            "mean_utility": "mean utility (J)",
-            "frame_ms": "ms a frame, one by one",
-            "block_ms": "ms a frame, all in one call",
-        }
-    else:
-        title += ", mean over the last fifth of the training steps (nats)"
-        names = dict.fromkeys(name for row in rows for name in row if name.startswith("last_cost"))
-        heads = {name: f"DNN {name.split('_')[-1]}" for name in names}
-    cells = [[row["label"], *(number(row, name) for name in heads)] for row in rows]
-    return _table(title, ["", *heads.values()], cells)
-
-
-def _table(title, heads, rows):
-    """Lines of a section with a table."""
-    return [
-        f"## {title}",
-        "",
-        *(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)),
-        "",
-    ]

@@ -3,10 +3,12 @@
 import hashlib
 import platform
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -14,24 +16,34 @@ import numpy as np
 from main import compiled_loop, ddlo, decide, time_frames, versions
 from MUMT import MUMT, all_decisions, load_data
 
-from .schemes import SCHEMES
+from .generate_data import task_sizes
+from .schemes import JOINT_SCHEMES, SCHEMES
 
 ROOT = Path(__file__).parents[1]
 # Test frames are decided one by one, to see how long it takes: up to so many, for so many seconds.
 TIMED_FRAMES, TIMED_SECONDS = 100, 0.5
+TIMED_BLOCK = 1000  # and, by what learns, so many at a time: other schemes decide all at a time
+SAMPLES = 20000  # of task sizes that come from no file
+# What the released package does otherwise, and how it can be done: a function of main.py or a
+# constant of memory.py, and what takes its place.
+VARIANTS = {
+    "normalised inputs": ("main.dnn_input", lambda task_size: task_size / 10 - 2),  # -1 to 1
+    "beta1 = 0.9": ("memory.BETA1", np.float32(0.9)),
+}
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a scheme. The defaults are the released values, whatever main.py has at its top."""
 
-    scheme: str = "ddlo"  # ddlo, droo, best_fixed, or a key of SCHEMES
+    scheme: str = "ddlo"  # ddlo, droo, best_fixed, or a key of SCHEMES or JOINT_SCHEMES
     seed: int = 0  # of weights and mini-batches, or of the random scheme
-    data: str = "data/MUMT_data_3X3.mat"  # data set, below the package's folder
+    data: str = "data/MUMT_data_3X3.mat"  # below the package's folder, or "" to make task sizes
     users: int = 3
     tasks: int = 3
     uplink: float = 100  # bandwidth of the cell, Mbit/s
     delay_weight: float = 1  # J/s
+    bandwidth: str = "equal"  # or optimal
     frames: int = 20000
     net_num: int = 3  # K: ddlo's DNNs, or droo's candidates
     hidden: tuple[int, ...] = (120, 80)
@@ -39,6 +51,10 @@ class Run:
     training_interval: int = 10
     batch_size: int = 128
     memory_size: int = 1024
+    flips: int = 0  # of ddlo only, as the two below
+    user_flips: int = 0
+    recombine: bool = False
+    variant: str = ""  # a key of VARIANTS, or as released
 
     @property
     def network(self):
@@ -49,6 +65,7 @@ class Run:
             rand_seed=self.seed,
             uplink_bandwidth=self.uplink / 8,
             delay_weight=self.delay_weight,
+            bandwidth=self.bandwidth,
         )
 
     @property
@@ -58,19 +75,24 @@ class Run:
 
     @property
     def compiled(self):
-        """The parameters of what is compiled for it: runs that share them can share that."""
-        dnn = (self.net_num, self.hidden, self.learning_rate)
-        memory = (self.training_interval, self.batch_size, self.memory_size)
-        return (self.scheme, self.users, self.tasks, *dnn, *memory)
+        """The run without what is not compiled: those with the same can share what is compiled."""
+        return replace(self, seed=0, data="", uplink=100, delay_weight=1, frames=0)
 
     @property
     def work(self):
         """Rough number of seconds that it takes, to plan with and to foresee the time left."""
+        size = self.users * self.tasks / 9
         if not self.learns:
-            return 0.2 + (0.0005 * self.frames if self.scheme == "milp" else 0)
-        batch = self.batch_size * (self.net_num if self.scheme == "ddlo" else 1)
+            slow = {"milp": 0.0005 * size, "coordinate_descent": 2e-6 * size**3}
+            return 0.2 + slow.get(self.scheme, 0) * self.frames
+        layers = (9 * size, *self.hidden, 9 * size)
+        weights = sum(n_in * n_out for n_in, n_out in pairwise(layers))
+        dnns = self.net_num if self.scheme == "ddlo" else 1
         trainings = self.frames / self.training_interval
-        return 0.2 + 8.5e-6 * self.frames + trainings * (6e-5 + 3.9e-7 * batch)
+        training = 6e-5 + 3.4e-11 * weights * dnns * self.batch_size
+        candidates = self.net_num * (1 + self.flips + self.user_flips)
+        scoring = (1e-7 if self.bandwidth == "equal" else 2e-7) * candidates * size
+        return 0.2 + (8e-6 + scoring) * self.frames + trainings * training
 
     def __str__(self):
         """The scheme, its seed and all that differs from the defaults."""
@@ -89,64 +111,87 @@ def execute(run):
         As main.py's history.npz: index, decision, Q, gain_ratio and, of schemes that learn, chosen
         and costs. Schemes that do not learn decide the test frames only.
     dict
-        test_frames; fixed_gain_ratio, what the best fixed decision would reach in these; seconds
-        that deciding a frame takes, frame_seconds alone (median) and block_seconds as one of all
-        test frames; run_seconds; versions; machine.
+        test_frames; seconds that deciding a frame takes, frame_seconds alone (median) and
+        block_seconds as one of many; run_seconds; versions; machine. Of schemes that learn also
+        loop_seconds, of deciding and learning in all frames, and with equal bandwidth
+        fixed_gain_ratio, what the best fixed decision would reach in the test frames.
 
     Raises
     ------
     ValueError, FloatingPointError, RuntimeError
         As the data set, the network, MemoryDNN and the schemes do.
     """
+    with _done_otherwise(run.variant):
+        return _execute(run)
+
+
+def _execute(run):
     started = time.perf_counter()
     network = run.network
     data = (run.data, data_digest(run), run.users, run.tasks)
-    (task_size, _), gain_min = _file(*data), _optima(*data, run.uplink, run.delay_weight)
+    task_size = _file(*data)[0]
+    gain_min = _optima(*data, run.uplink, run.delay_weight, run.bandwidth)
     index, tests = time_frames(run.frames, len(task_size))
-    d, fixed = task_size[index[-tests:]], best_fixed(network, task_size[index])
+    d, about = task_size[index[-tests:]], {}
+    if run.bandwidth == "equal":
+        fixed = best_fixed(network, task_size[index])
+        fixed_gain_ratio = gain_min[index[-tests:]] / network.compute_Q(d, fixed)
+        about["fixed_gain_ratio"] = fixed_gain_ratio.mean()
     if run.learns:
         net, loop = _compiled(run.compiled)
         net.reset(run.seed)
-        arrays = ddlo(net, network, task_size, gain_min, index, loop, quiet=True)
+        arrays, about["loop_seconds"] = _timed(
+            ddlo, net, network, task_size, gain_min, index, loop, quiet=True
+        )
         arrays["costs"] = np.array(net.cost_his)
 
         def scheme(task_size):
             return decide(net, network, task_size)[1]
 
         scheme(d[:1])  # fetches the trained weights
-        block_seconds = _timed(scheme, d)[1]
+        block_seconds = _timed(scheme, d[:TIMED_BLOCK])[1] / min(TIMED_BLOCK, tests)
     else:
 
         def scheme(task_size):
             if run.scheme == "best_fixed":
                 return np.tile(fixed, (len(task_size), 1))
-            return SCHEMES[run.scheme](network, task_size)
+            return (SCHEMES | JOINT_SCHEMES)[run.scheme](network, task_size)
 
         scheme(d[:1])  # imports what it needs
-        index, (x, block_seconds) = index[-tests:], _timed(scheme, d)
+        index, (x, all_seconds) = index[-tests:], _timed(scheme, d)
+        block_seconds = all_seconds / tests
         Q = network.compute_Q(d, x)
         arrays = {"index": index, "decision": x.astype(np.uint8), "Q": Q}
         arrays["gain_ratio"] = gain_min[index] / Q
     alone = []
     while len(alone) < min(TIMED_FRAMES, tests) and sum(alone) < TIMED_SECONDS:
         alone.append(_timed(scheme, d[len(alone), None])[1])
-    fixed_gain_ratio = gain_min[index[-tests:]] / network.compute_Q(d, fixed)
-    return arrays, {
+    return arrays, about | {
         "test_frames": tests,
-        "fixed_gain_ratio": fixed_gain_ratio.mean(),
         "frame_seconds": float(np.median(alone)),
-        "block_seconds": block_seconds / tests,
+        "block_seconds": block_seconds,
         "run_seconds": time.perf_counter() - started,
         "versions": versions(),
         "machine": machine(),
     }
 
 
+@contextmanager
+def _done_otherwise(variant):
+    """Have a thing done otherwise, a key of VARIANTS, or nothing."""
+    if not variant:
+        yield
+        return
+    with mock.patch(*VARIANTS[variant]):
+        yield
+
+
 def best_fixed(mumt, task_size):
     """Return the decision, int32 (N*M,), that is best if all frames get the same: least mean Q.
 
     No scheme of its own, as it needs to see many frames before it can decide one; to learn is to do
-    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
+    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each:
+    with equal bandwidth.
     """
     costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
     decisions = all_decisions(mumt.M)
@@ -156,35 +201,47 @@ def best_fixed(mumt, task_size):
     return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
 
 
-def _timed(function, argument):
+def _timed(function, *arguments, **options):
     started = time.perf_counter()
-    result = function(argument)
+    result = function(*arguments, **options)
     return result, time.perf_counter() - started
 
 
 def data_digest(run):
-    """Return a digest of the file that a run's data set is in. Raises OSError if there is none."""
-    return hashlib.sha256((ROOT / run.data).read_bytes()).hexdigest()
+    """Return a digest of the file that a run's data set is in. Raises OSError if there is none.
+
+    Task sizes that come from no file are those that `generate_data` makes.
+    """
+    return hashlib.sha256((ROOT / run.data).read_bytes()).hexdigest() if run.data else ""
 
 
 @lru_cache
 def _file(path, digest, users, tasks):
     """Task sizes and optima of a data set, read anew where the digest of its file is another."""
+    if not path:
+        return task_sizes(range(SAMPLES), users, tasks).astype(float), None
     return load_data(ROOT / path, MUMT(users, tasks))
 
 
 @lru_cache
-def _optima(path, digest, users, tasks, uplink, delay_weight):
-    """Optima of the task sizes in a network that may have other constants than the data set's."""
+def _optima(path, digest, users, tasks, *constants):
+    """Optima of the task sizes, or their lower bound, in a network that may be another one than the
+    data set's: with constants uplink, delay_weight and bandwidth.
+    """
     task_size, gain_min = _file(path, digest, users, tasks)
-    run = Run(users=users, tasks=tasks, uplink=uplink, delay_weight=delay_weight)
-    is_of_file = run.network == Run(users=users, tasks=tasks).network
-    return gain_min if is_of_file else run.network.optimum(task_size)[0]
+    uplink, delay_weight, bandwidth = constants
+    size = {"users": users, "tasks": tasks}
+    run = Run(uplink=uplink, delay_weight=delay_weight, bandwidth=bandwidth, **size)
+    is_of_file = path and run.network == Run(**size).network
+    if is_of_file:
+        return gain_min
+    network = run.network
+    return network.optimum(task_size)[0] if network.exact else network.lower_bound(task_size)
 
 
 @lru_cache(maxsize=1)
-def _compiled(parameters):
-    """MemoryDNN or DROO with these `Run.compiled`, and its compiled loop."""
+def _compiled(run):
+    """MemoryDNN or DROO for runs that have this `Run.compiled`, and its compiled loop."""
     from memory import MemoryDNN, tf
 
     from .droo import DROO
@@ -194,16 +251,19 @@ def _compiled(parameters):
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    scheme, users, tasks, K, hidden, learning_rate, interval, batch_size, memory_size = parameters
-    net = {"ddlo": MemoryDNN, "droo": DROO}[scheme](
-        [users * tasks, *hidden, users * tasks],
-        K,
-        learning_rate=learning_rate,
-        training_interval=interval,
-        batch_size=batch_size,
-        memory_size=memory_size,
+    candidates = {"flips": run.flips, "user_flips": run.user_flips, "recombine": run.recombine}
+    size = run.users * run.tasks
+    net = (MemoryDNN if run.scheme == "ddlo" else DROO)(
+        [size, *run.hidden, size],
+        run.net_num,
+        learning_rate=run.learning_rate,
+        training_interval=run.training_interval,
+        batch_size=run.batch_size,
+        memory_size=run.memory_size,
+        users=run.users,
+        **(candidates if run.scheme == "ddlo" else {}),
     )
-    return net, compiled_loop(net, MUMT(users, tasks))
+    return net, compiled_loop(net, run.network)
 
 
 def machine():

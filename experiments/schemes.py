@@ -7,6 +7,8 @@ depend on each other, so that the solvers get many of them as one program, whose
 optimum of each.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from MUMT import MUMT
@@ -14,6 +16,7 @@ from MUMT import MUMT
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
 TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
+SECONDS_OF_A_FRAME = 60  # after which no optimum is found
 
 
 def optimum(mumt, task_size):
@@ -24,7 +27,8 @@ def optimum(mumt, task_size):
 def milp(mumt, task_size):
     """Decide optimally with a general solver of mixed-integer linear programs (HiGHS).
 
-    Raises RuntimeError if it finds no optimum.
+    Raises RuntimeError if it finds no optimum, in a minute at most for a frame, and ValueError for
+    optimal bandwidth: this is no linear program.
     """
     from scipy import optimize
 
@@ -37,7 +41,8 @@ def milp(mumt, task_size):
             bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
             # The default gap gives up 0.01 % of the utility. Most frames are solved at the root of
             # the search tree; trees of many frames that are not would multiply.
-            options={"mip_rel_gap": 0} | ({} if alone else {"node_limit": 1}),
+            options={"mip_rel_gap": 0}
+            | ({"time_limit": SECONDS_OF_A_FRAME} if alone else {"node_limit": 1}),
         )
 
     return _solved(solve, mumt, task_size, TASKS_OF_A_MILP)
@@ -46,7 +51,8 @@ def milp(mumt, task_size):
 def linear_relaxation(mumt, task_size):
     """Decide as the linear relaxation does, in which tasks can be split, rounded: half is local.
 
-    Raises RuntimeError if the solver (HiGHS) finds no optimum.
+    Raises RuntimeError if the solver (HiGHS) finds no optimum, and ValueError for optimal bandwidth:
+    this is no linear program.
     """
     from scipy import optimize
 
@@ -104,6 +110,16 @@ def random(mumt, task_size):
     return np.random.default_rng(mumt.rand_seed).integers(0, 2, shape, np.int32)
 
 
+def by_price(mumt, task_size):
+    """Decide as users do who pay a price for bandwidth: MUMT.decide_by_price, near the optimum."""
+    return mumt.decide_by_price(_frames(mumt, task_size))
+
+
+def for_equal_split(mumt, task_size):
+    """Decide optimally for an equal split of the bandwidth, however it is shared then."""
+    return optimum(replace(mumt, bandwidth="equal"), task_size)
+
+
 SCHEMES = {
     scheme.__name__: scheme
     for scheme in (
@@ -116,6 +132,8 @@ SCHEMES = {
         random,
     )
 }
+# To compare with where the bandwidth is shared optimally.
+JOINT_SCHEMES = {scheme.__name__: scheme for scheme in (by_price, for_equal_split)}
 
 
 def _frames(mumt, task_size):
@@ -161,6 +179,8 @@ def _program(mumt, task_size):
             raise ValueError(
                 f"{type(mumt).__name__} has a {name} of its own, and the solvers know MUMT's only"
             )
+    if mumt.bandwidth != "equal":
+        raise ValueError(f"with {mumt.bandwidth} bandwidth Q is no linear program for the solvers")
     mumt.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
     costs = mumt.task_costs(task_size.astype(float))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)

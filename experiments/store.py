@@ -16,10 +16,11 @@ from main import output_folder, versions
 
 from .runs import ROOT, data_digest
 
-# The code that a result depends on: all of them on the first, and then of what does not learn, and
-# of DROO's rule, on one more.
+# The code that a result depends on: all of them on the first, and then of what does not learn, of
+# DROO's rule, and of task sizes that come from no file, on one more.
 SOURCES = ["MUMT.py", "memory.py", "main.py", "experiments/runs.py"]
 SCHEMES_SOURCE, DROO_SOURCE = "experiments/schemes.py", "experiments/droo.py"
+DATA_SOURCE = "experiments/generate_data.py"
 
 
 class RunStore:
@@ -89,6 +90,8 @@ def origin(run):
         sources.append(SCHEMES_SOURCE)
     elif run.scheme == "droo":
         sources.append(DROO_SOURCE)
+    if not run.data:
+        sources.append(DATA_SOURCE)
     digest = hashlib.sha256()
     for source in sources:
         digest.update(_code(source).encode())

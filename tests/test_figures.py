@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import figures, plots, results
+from experiments import figures, plots, results, tables
 from experiments.runs import Run
 from experiments.schemes import SCHEMES
 from experiments.settings import COMPARED, EXPERIMENTS, NETWORKS, SWEEPS, settings
@@ -60,7 +60,7 @@ def test_files_of_a_suite(suite):
     assert (content["seeds"], content["frames"], content["test_frames"]) == (3, 900, 180)
     assert content["versions"]["tensorflow"] and content["machines"] and content["failed"] == {}
     assert list(content["experiments"]) == ["net_num", "training_cost", "schemes"]
-    assert (folder / "out" / "results.md").read_text() == results.markdown(content)
+    assert (folder / "out" / "results.md").read_text() == tables.markdown(content)
 
 
 def test_numbers_of_a_suite(suite):

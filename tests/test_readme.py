@@ -10,6 +10,7 @@ import pytest
 
 from experiments import results
 from experiments.settings import EXPERIMENTS
+from experiments.tables import markdown
 
 from .conftest import ROOT
 
@@ -53,7 +54,7 @@ def test_results_are_those_of_one_run_of_the_full_suite():
     assert list(content["experiments"]) == list(EXPERIMENTS)
     assert results.judge(content["experiments"], 20000, 5) == content["claims"]
     page = (folder / "results.md").read_text()
-    assert page == results.markdown(content)
+    assert page == markdown(content)
 
     section = README.split("## Reproduction results")[1].split("\n## ")[0]
     tables = [line for line in section.splitlines() if line.startswith("|")]
