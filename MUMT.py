@@ -63,7 +63,7 @@ class MUMT:
             raise ValueError(
                 f"bandwidth is {self.bandwidth!r}; {' or '.join(BANDWIDTHS)} was expected"
             )
-        for name in (field.name for field in fields(self) if field.type in (float, "float")):
+        for name in (field.name for field in fields(self) if field.type is float):
             value = getattr(self, name)
             positive = name in ("edge_cpu_rate", "uplink_bandwidth")
             is_finite = isinstance(value, (int, float, np.number)) and np.isfinite(value)
@@ -117,13 +117,15 @@ class MUMT:
             As `compute_Q`.
         """
         task_size, decision = self._checked_pair(task_size, decision)
-        # Any positive weight of delay shares alike; without one any way is as good as this.
-        shared = replace(self, bandwidth="optimal", delay_weight=self.delay_weight or 1)
-        _, local, offload, size = shared._user_sums(shared.task_costs(task_size), decision)
+        task_size, decision = np.broadcast_arrays(task_size, decision)
+        sends = decision.reshape(*decision.shape[:-1], self.N, self.M).any(axis=-1)
         if self.bandwidth == "equal":
-            return np.where(size > 0, self.uplink_bandwidth / self.N, 0.0)
-        root, cap, level = shared._water_level(local - offload, size)
-        share = np.minimum(level[..., None] * root, np.where(size > 0, cap, 0.0))
+            return np.where(sends, self.uplink_bandwidth / self.N, 0.0)
+        # Any positive weight of delay shares alike; without one any way is as good as this.
+        weighted = self if self.delay_weight else replace(self, delay_weight=1)
+        _, local, offload, size = weighted._user_sums(weighted.task_costs(task_size), decision)
+        root, cap, level = self._water_level(local - offload, size)
+        share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
         return share * self.uplink_bandwidth
 
     @property

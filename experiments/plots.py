@@ -254,6 +254,7 @@ def _gain_ratio_axis(axis):
     ticks = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997, 0.999]
     optimal = -np.log10(LEAST)
     axis.set_ticks([*_nearness(np.array(ticks)), optimal], [*map("{:g}".format, ticks), "1"])
+    axis.set_tick_params(labelsize="small")
     limits = {"right" if axis.axis_name == "x" else "top": optimal + 0.25}
     getattr(axis.axes, f"set_{axis.axis_name}lim")(**limits)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import main
+import memory
 from experiments import parallel, runs, store
-from experiments.generate_data import generate, save_data
+from experiments.generate_data import generate, save_data, task_sizes
 from experiments.parallel import run_all
-from experiments.runs import Run, execute
+from experiments.runs import VARIANTS, Run, execute
 from experiments.store import RunStore
 from MUMT import MUMT
 
@@ -95,6 +96,40 @@ def test_runs_in_other_networks(run, published):
     assert len(arrays["Q"]) == (about["test_frames"] if "coord" in run.scheme else run.frames)
 
 
+@pytest.mark.parametrize("bandwidth", ["equal", "optimal"])
+def test_runs_in_networks_of_other_sizes(bandwidth):
+    size = {"data": "", "users": 7, "tasks": 2, "uplink": 200, "bandwidth": bandwidth}
+    network = MUMT(7, 2, uplink_bandwidth=25, bandwidth=bandwidth)
+    mended = replace(SHORT, flips=2, user_flips=1, recombine=True, **size)
+    others = ["coordinate_descent", "by_price", "for_equal_split"]
+    for run in (mended, *(Run(scheme, frames=200, **size) for scheme in others)):
+        arrays, about = execute(run)
+        d = task_sizes(arrays["index"], 7, 2)
+        np.testing.assert_array_equal(arrays["Q"], network.compute_Q(d, arrays["decision"]))
+        bound = network.lower_bound(d)
+        np.testing.assert_allclose(arrays["gain_ratio"], bound / arrays["Q"], rtol=1e-14)
+        assert ("fixed_gain_ratio" in about) == (bandwidth == "equal")
+        assert ("loop_seconds" in about) == run.learns
+        if run.scheme in ("by_price", "for_equal_split") and bandwidth == "equal":
+            assert arrays["gain_ratio"].min() == 1
+    assert len(execute(mended)[0]["Q"]) == 700
+
+
+def test_variants_are_done_and_undone():
+    short = replace(SHORT, frames=900)
+    released, normalised, usual = (
+        execute(replace(short, variant=variant))[0] for variant in ("", *VARIANTS)
+    )
+    np.testing.assert_array_equal(execute(short)[0]["Q"], released["Q"])
+    assert main.dnn_input(np.array([10.0, 30])).tolist() == [-100, 100]
+    assert memory.BETA1 == np.float32(0.09)
+    # The first training costs differ where inputs do; with another beta1 only later ones.
+    assert (normalised["costs"][:, 0] != released["costs"][:, 0]).all()
+    assert (usual["costs"][:, 0] == released["costs"][:, 0]).all()
+    assert (usual["costs"][:, -1] != released["costs"][:, -1]).all()
+    assert set(VARIANTS) == {"normalised inputs", "beta1 = 0.9"}
+
+
 def test_the_random_schemes_seed_is_the_runs():
     decisions = [execute(run)[0]["decision"] for run in QUICK[1:]]
     assert (decisions[0] != decisions[1]).any()
@@ -144,6 +179,12 @@ def test_damaged_files_of_the_store(tmp_path):
         {"uplink": 50},
         {"delay_weight": 2},
         {"scheme": "droo"},
+        {"bandwidth": "optimal"},
+        {"flips": 1},
+        {"user_flips": 1},
+        {"recombine": True},
+        {"variant": "beta1 = 0.9"},
+        {"data": ""},
     ],
 )
 def test_another_parameter_is_another_run(tmp_path, change):
@@ -165,7 +206,7 @@ def sources(tmp_path, monkeypatch):
     store._code.cache_clear()
 
 
-LEARNING = {Run(), Run("droo")}
+LEARNING = {Run(), Run("droo"), Run(data="")}
 OTHER = {Run("milp"), Run("best_fixed")}
 
 
@@ -180,6 +221,7 @@ OTHER = {Run("milp"), Run("best_fixed")}
         ("experiments/schemes.py", '"mip_rel_gap": 0', '"mip_rel_gap": 1', OTHER),
         ("memory.py", "# Adam's constants;", "# Constants of Adam;", set()),
         ("main.py", "net_num: int = 3", "net_num: int = 10", set()),  # Run has its own
+        ("experiments/generate_data.py", "randint(10, 31", "randint(10, 30", {Run(data="")}),
         ("experiments/plots.py", "EARLY = 2000", "EARLY = 3000", set()),
     ],
 )
@@ -201,7 +243,7 @@ def test_other_versions_and_other_data_are_another_run(tmp_path, monkeypatch):
     assert Run() in RunStore(tmp_path)
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(store, "ROOT", tmp_path)
-    for source in (*store.SOURCES, store.DROO_SOURCE, store.SCHEMES_SOURCE):
+    for source in (*store.SOURCES, store.DROO_SOURCE, store.SCHEMES_SOURCE, store.DATA_SOURCE):
         (tmp_path / source).parent.mkdir(exist_ok=True)
         (tmp_path / source).write_bytes((ROOT / source).read_bytes())
     monkeypatch.setattr(runs, "ROOT", tmp_path)

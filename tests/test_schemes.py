@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from experiments import schemes
 from experiments.droo import DROO
 from experiments.runs import best_fixed
-from experiments.schemes import SCHEMES
+from experiments.schemes import (
+    JOINT_SCHEMES,
+    SCHEMES,
+    by_price,
+    coordinate_descent,
+    for_equal_split,
+)
 from main import compiled_loop, ddlo, time_frames
 from MUMT import MUMT
 
@@ -197,6 +203,26 @@ def test_solvers_refuse_a_utility_they_do_not_know(network):
         with pytest.raises(ValueError, match="Priorities has a user_utility of its own"):
             SCHEMES[name](Priorities(3, 3), d)
     assert schemes.coordinate_descent(Priorities(3, 3), d).shape == d.shape
+
+
+@pytest.mark.parametrize("name", ["milp", "linear_relaxation"])
+def test_solvers_refuse_optimal_bandwidth(name):
+    with pytest.raises(ValueError, match="with optimal bandwidth Q is no linear program"):
+        SCHEMES[name](MUMT(3, 3, bandwidth="optimal"), [10] * 9)
+
+
+def test_schemes_for_optimal_bandwidth(published):
+    d, network = published[0][:50], MUMT(3, 3, bandwidth="optimal")
+    assert list(JOINT_SCHEMES) == ["by_price", "for_equal_split"]
+    np.testing.assert_array_equal(by_price(network, d), network.decide_by_price(d))
+    np.testing.assert_array_equal(for_equal_split(network, d), MUMT(3, 3).optimum(d)[1])
+    for scheme in JOINT_SCHEMES.values():
+        assert scheme(network, d[0]).shape == (1, 9)
+        with pytest.raises(ValueError, match=r"task_size has shape \(50, 6\)"):
+            scheme(network, d[:, :6])
+    # Coordinate descent shares the bandwidth anew for every flip.
+    Q = network.compute_Q(d, coordinate_descent(network, d))
+    assert (network.optimum(d)[0] <= Q).all() and np.mean(network.optimum(d)[0] / Q) > 0.995
 
 
 def test_solver_without_optimum_is_an_error(network, monkeypatch):
