@@ -16,8 +16,9 @@ Source: Huang et al. 2018; constants and the equal split of the bandwidth: their
 how the bandwidth is shared optimally, and the bound: ours.
 """
 
+import copy
 import itertools
-from dataclasses import KW_ONLY, dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ class MUMT:
         if self.bandwidth == "equal":
             return np.where(sends, self.uplink_bandwidth / self.N, 0.0)
         # Any positive weight of delay shares alike; without one any way is as good as this.
-        weighted = self if self.delay_weight else replace(self, delay_weight=1)
+        weighted = copy.copy(self)
+        weighted.delay_weight = self.delay_weight or 1
         _, local, offload, size = weighted._user_sums(weighted.task_costs(task_size), decision)
         root, cap, level = self._water_level(local - offload, size)
         share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
@@ -196,7 +198,7 @@ class MUMT:
         ------
         ValueError
             If the task sizes are not as above, M is more than 20, or the network is of a class
-            that has another utility and optimal bandwidth.
+            with another utility: with equal bandwidth it can have its own `user_utility`.
         """
         return self._bound(task_size)[0]
 
@@ -233,6 +235,11 @@ class MUMT:
         if self.bandwidth == "optimal":
             costs.append(self.delay_weight * (task_size / self.uplink_bandwidth))
         return np.stack(costs)
+
+    def formulas_of_its_own(self):
+        """Return which of compute_Q, utility and user_utility a subclass has its own of: a list."""
+        names = ("compute_Q", "utility", "user_utility")
+        return [name for name in names if getattr(type(self), name) is not getattr(MUMT, name)]
 
     def utility(self, costs, decision, np=np):
         """Return Q (...) of float64 decisions (..., N*M), unchecked, from `task_costs`.
@@ -287,6 +294,10 @@ class MUMT:
         def by_user(array):
             return np.reshape(array, (*array.shape[:-1], self.N, self.M))
 
+        if self.bandwidth == "optimal" and costs.shape[0] != 5:
+            raise ValueError(
+                f"task_costs returns {costs.shape[0]} costs; 5 were expected with optimal bandwidth"
+            )
         x = by_user(decision)
         costs = [by_user(costs[i]) for i in range(costs.shape[0])]
         energy = _sum_left_to_right(x * costs[0] + (1 - x) * costs[1])
@@ -372,10 +383,16 @@ class MUMT:
         """Return lower_bound's and decide_by_price's results."""
         task_size = self._checked_frames(task_size)
         self._checked_tasks_of_a_user()
-        if self.bandwidth == "equal":
+        equal = self.bandwidth == "equal"
+        own = [
+            name for name in self.formulas_of_its_own() if not (equal and name == "user_utility")
+        ]
+        if own:
+            raise ValueError(
+                f"{type(self).__name__} has its own {own[0]}: no bound is known for it"
+            )
+        if equal:
             return self._in_parts(self._least_user_by_user, task_size, self.M)
-        if any(getattr(type(self), f) is not getattr(MUMT, f) for f in ("utility", "user_utility")):
-            raise ValueError(f"{type(self).__name__} has a utility of its own, which has no bound")
         return self._in_parts(self._greatest_dual, task_size, self.M)
 
     def _greatest_dual(self, costs, decisions):
@@ -395,12 +412,13 @@ class MUMT:
             bound = np.maximum(bound, dual - 1 / level / level)
             return decisions[best[:, 0]].reshape(len(bound), -1), taken > 1
 
-        # At the lower level all together can take no more than there is, at the upper one anybody
-        # who is not at the cap takes all of it.
+        # At the lower level all together can take no more than there is. At the upper one anybody
+        # who is not at the cap takes all of it, or else the price is next to nothing.
         root = np.sqrt(size)
         most = root.max(axis=1).sum(axis=1)
         least = np.min(root, axis=(1, 2), where=root > 0, initial=np.inf)
         low, high = 1 / np.where(most > 0, most, 1.0), 1 / np.where(most > 0, least, 1.0)
+        high = np.maximum(high, np.sqrt(1e13 / np.where(bound > 0, bound, 1.0)))
         for _ in range(BISECTIONS):
             level = np.sqrt(low * high)
             too_much = respond(level)[1]
@@ -497,7 +515,7 @@ def load_data(path, network):
         found = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
         raise ValueError(f"{path} has no {' and no '.join(missing)}; found: {found}")
     rule = " ".join(map(str, np.ravel(content.get("bandwidth", "equal"))))  # as published: none
-    expected = getattr(network, "bandwidth", rule)
+    expected = network.bandwidth if isinstance(network, MUMT) else rule
     if rule != expected:
         raise ValueError(
             f"{path} is for {rule} bandwidth; one for {expected} bandwidth was expected, as "
@@ -527,7 +545,8 @@ def load_data(path, network):
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     expected, what = Q, "the utility of its gain_mode"
-    if not getattr(network, "exact", True) and not np.allclose(gain_min, Q, rtol=1e-9, atol=0):
+    bounded = isinstance(network, MUMT) and not network.exact
+    if bounded and not np.allclose(gain_min, Q, rtol=1e-9, atol=0):
         some = slice(None, None, max(1, samples // 1000))  # all would take some seconds
         expected, what = np.minimum(gain_min, Q), "the lower bound"
         expected[some] = network.lower_bound(task_size[some])

@@ -42,10 +42,8 @@ class Parameters:
     training_interval: int = 10  # time frames between two trainings
     batch_size: int = 128  # entries of the replay memory that a DNN is trained on at a time
     memory_size: int = 1024  # entries that the replay memory holds
-    flips: int = (
-        0  # more candidates of each DNN: its decision with one of its least sure tasks flipped
-    )
-    user_flips: int = 0  # the same with one task of every user flipped in each; goes with recombine
+    flips: int = 0  # candidates more of each DNN, each with one of its least sure tasks flipped
+    user_flips: int = 0  # likewise, each with one of every user's flipped: goes with recombine
     recombine: bool = False  # one more candidate, from every user's best part of all the others
     seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
     out: Path | None = None  # output folder; results/<time> if none is given
@@ -63,7 +61,7 @@ def decide(net, network, task_size):
     decision, int32 (frames, N*M).
     """
     candidates = net.decode(dnn_input(task_size))  # every DNN decides
-    Q = network.compute_Q(task_size, candidates)  # score the K decisions
+    Q = network.compute_Q(task_size, candidates)  # score the decisions
     costs = network.task_costs(task_size) if net.recombine else None
     return keep_best(network, costs, candidates, Q, net.recombine)
 
@@ -226,19 +224,28 @@ def make_report(history, tests, network, task_size, gain_min, seed):
         "all_local": np.zeros(d.shape),
         "random": np.random.default_rng(seed).integers(0, 2, d.shape),
     }
-    mean_utility = {"ddlo": Q.mean(), "optimum": gain_min[index].mean()}
+    reference = reference_of(network, task_size, gain_min)
+    mean_utility = {"ddlo": Q.mean(), reference: gain_min[index].mean()}
     mean_utility |= {name: network.compute_Q(d, x).mean() for name, x in schemes.items()}
     return {
         "frames": len(history["Q"]),
         "test_frames": tests,
-        # Of `Q` over the least utility, or over its lower bound where that is out of reach.
-        "reference": "optimum" if getattr(network, "exact", True) else "lower bound",
+        "reference": reference,  # what the gain ratio is to
         "mean_gain_ratio": ratio.mean(),
         # As released: the very last frame is missing in the sum, but counted in the mean.
         "released_gain_ratio": ratio[:-1].sum() / tests,
-        "optimal_share": optimal_share(ratio),
+        "optimal_share": optimal_share(ratio) if reference == "optimum" else None,
         "mean_utility": mean_utility,
     }
+
+
+def reference_of(network, task_size, gain_min):
+    """Return what a data set's gain_min are: optimum, lower bound, or else best known utility."""
+    if not isinstance(network, MUMT) or network.exact:
+        return "optimum"
+    bound = network.lower_bound(task_size[:10])
+    is_bound = np.allclose(bound, gain_min[:10], rtol=1e-9, atol=0)
+    return "lower bound" if is_bound else "best known utility"
 
 
 def optimal_share(gain_ratio):
@@ -249,13 +256,15 @@ def optimal_share(gain_ratio):
 def print_report(report, out):
     """Print the report of a run that has written its files into the folder `out`."""
     r = report
-    by_bound = "" if r["reference"] == "optimum" else f"; optimum is the {r['reference']} here"
+    optimal = f"not known; the gain ratio is that to the {r['reference']}"
+    if r["optimal_share"] is not None:
+        optimal = f"{r['optimal_share']:.1%} of the test frames"
     utility = ", ".join(f"{name} {Q:.2f}" for name, Q in r["mean_utility"].items())
     print(
         f"mean gain ratio    {r['mean_gain_ratio']:.5f} in the {r['test_frames']} test frames, the "
-        f"last of {r['frames']}{by_bound}\n"
+        f"last of {r['frames']}\n"
         f"                   {r['released_gain_ratio']:.5f} by the released package's formula\n"
-        f"optimal decisions  {r['optimal_share']:.1%} of the test frames{by_bound and ' at least'}\n"
+        f"optimal decisions  {optimal}\n"
         f"mean utility (J)   {utility}\n"
         f"time               {r['loop_seconds']:.2f} s for the loop, "
         f"{1e6 * r['seconds_per_frame']:.0f} us a frame; "
@@ -362,7 +371,7 @@ def run(parameters, network=None):
             seed=p.seed,
             flips=p.flips,
             user_flips=p.user_flips,
-            users=p.users,
+            users=network.N,
             recombine=p.recombine,
         )
         ready = time.perf_counter()
@@ -376,7 +385,8 @@ def run(parameters, network=None):
         net.plot_cost(folder / "training_cost.png")
         net.save(folder / "model.npz")
         np.savez_compressed(folder / "history.npz", **history, costs=np.array(net.cost_his))
-        write_json(folder / "parameters.json", asdict(p) | {"versions": versions()})
+        about = {"network": described(network), "versions": versions()}
+        write_json(folder / "parameters.json", asdict(p) | about)
         report = make_report(history, tests, network, task_size, gain_min, p.seed)
         report |= {
             "loop_seconds": done - compiled,
@@ -389,6 +399,12 @@ def run(parameters, network=None):
     if p.show:
         show(net, history["gain_ratio"], tests)
     return report
+
+
+def described(network):
+    """Return the class of a network and, of a MUMT, its constants, as a dict."""
+    constants = asdict(network) if type(network) is MUMT else {}
+    return {"class": type(network).__name__} | constants
 
 
 def versions():

@@ -20,6 +20,7 @@ from MUMT import BANDWIDTHS, MUMT
 
 BLOCK = 1000  # lines of a file that are decided at a time
 NO_NUMBER = "no entry is a number"
+LARGEST = 1e30  # MB, of which the DNNs still see finite numbers
 
 
 @dataclass
@@ -42,32 +43,39 @@ class Options:
 
 
 def network_of(options):
-    """Return the network that the options, or else parameters.json, tell. Raises ValueError."""
+    """Return the network that parameters.json, or else the options, tell. Raises ValueError."""
     path = options.model.parent / "parameters.json"
-    names = ("users", "tasks", "bandwidth", "uplink")
-    known = {"bandwidth": "equal", "uplink": 100}
+    constants, missing = {}, f"there is no {path}"
     if path.is_file():
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            known |= {name: saved[name] for name in names if name in saved}
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is not what main.py writes: {error}") from error
-    known |= {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    missing = [f"--{name}" for name in names if name not in known]
-    if missing:
-        raise ValueError(f"there is no {path} to tell the network; {' and '.join(missing)} can")
-    return MUMT(
-        known["users"],
-        known["tasks"],
-        bandwidth=known["bandwidth"],
-        uplink_bandwidth=known["uplink"] / 8,
-    )
+            # An older main.py wrote its parameters only, and had no others of the network.
+            constants = saved.get("network") or {"N": saved["users"], "M": saved["tasks"]}
+            kind, missing = constants.pop("class", "MUMT"), f"{path} does not tell it"
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise ValueError(f"{path} is not what main.py writes: {error!r}") from error
+        if kind != "MUMT":
+            raise ValueError(
+                f"{options.model} was trained for a {kind}, a network of your own; this command "
+                "knows MUMT only, and README.md the lines that decide with others"
+            )
+    given = {"N": options.users, "M": options.tasks, "bandwidth": options.bandwidth}
+    if options.uplink is not None:
+        given["uplink_bandwidth"] = options.uplink / 8
+    constants |= {name: value for name, value in given.items() if value is not None}
+    if not {"N", "M"} <= set(constants):
+        raise ValueError(f"the network is not known: {missing}; --users and --tasks can tell it")
+    try:
+        return MUMT(**constants)
+    except TypeError as error:
+        raise ValueError(f"{path} is not what main.py writes: {error}") from error
 
 
 def parsed(line, tasks):
     """Return the task sizes in a line, a list of float, or None if it is empty.
 
-    Raises ValueError if there are not so many of them, or one is not a positive, finite number.
+    Raises ValueError if there are not so many of them, or one is not a positive number that is
+    finite, for the DNNs as well.
     """
     cells = [cell.strip() for cell in next(csv.reader([line]), [])]
     if not any(cells):
@@ -83,7 +91,7 @@ def parsed(line, tasks):
     if len(cells) != tasks:
         raise ValueError(f"{len(cells)} entries; {tasks} task sizes were expected")
     for cell, size in zip(cells, sizes):
-        if size is None or not 0 < size < np.inf:
+        if size is None or not 0 < size <= LARGEST:
             raise ValueError(f"an entry {cell!r}; positive, finite MB were expected")
     return sizes
 
@@ -125,8 +133,8 @@ def main(options):
     """
     from memory import MemoryDNN
 
-    network = network_of(options)
     net = MemoryDNN.load(options.model)
+    network = network_of(options)
     tasks, users = network.N * network.M, range(1, network.N + 1)
     if net.net[0] != tasks or net.net[-1] != tasks:
         raise ValueError(

@@ -25,7 +25,7 @@ class Options:
     samples: int = 20000  # samples; the first ones are the same for any number of them
     bandwidth: Literal[BANDWIDTHS] = "equal"  # how users share the bandwidth: equal or optimal
     uplink: float = 100  # bandwidth of the cell, Mbit/s
-    out: Path | None = None  # file to write; data/MUMT_data_NXM.mat or NXM_optimal.mat if not given
+    out: Path | None = None  # file to write; data/MUMT_data_NXM[_optimal][_UPLINK].mat if not given
     force: bool = False  # overwrite the file if it is there
 
 
@@ -63,7 +63,7 @@ def generate(network, samples):
             best = least_utility(network, data["task_size"][now])
             data["gain_min"][0, now], data["gain_mode"][now] = best
             bar.update(len(part))
-    if hasattr(network, "bandwidth"):
+    if isinstance(network, MUMT):
         data["bandwidth"] = network.bandwidth
     return data
 
@@ -73,7 +73,8 @@ def least_utility(network, task_size):
 
     Where the optimum is out of reach, this is its lower bound, with a decision near it.
     """
-    if not getattr(network, "exact", True):
+    is_mumts = isinstance(network, MUMT) and type(network).optimum is MUMT.optimum
+    if is_mumts and not network.exact:
         return network.lower_bound(task_size), network.decide_by_price(task_size)
     if hasattr(network, "optimum"):
         return network.optimum(task_size)
@@ -116,8 +117,12 @@ def main(options):
     )
     if options.samples < 1:
         raise ValueError(f"samples is {options.samples}; at least 1 was expected")
-    rule = "" if options.bandwidth == "equal" else f"_{options.bandwidth}"
-    out = options.out or Path("data", f"MUMT_data_{options.users}X{options.tasks}{rule}.mat")
+    name = f"MUMT_data_{options.users}X{options.tasks}"
+    if options.bandwidth != Options.bandwidth:
+        name += f"_{options.bandwidth}"
+    if options.uplink != Options.uplink:
+        name += f"_{options.uplink:g}"
+    out = options.out or Path("data", f"{name}.mat")
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} is there already; --force overwrites it")
     if not out.parent.is_dir():

@@ -174,7 +174,7 @@ def plot_mends(rows):
     labels, networks = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "value"))
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     ratio, time = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    for network, style in zip(networks, NETWORK_STYLES):
+    for network, style in zip(networks, cycle(NETWORK_STYLES)):
         of_network = [row for row in rows if row["value"] == network]
         place = [-labels.index(row["label"]) for row in of_network]
         for axes, name in ((ratio, "mean_gain_ratio"), (time, "loop_seconds")):

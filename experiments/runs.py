@@ -133,7 +133,7 @@ def _execute(run):
     gain_min = _optima(*data, run.uplink, run.delay_weight, run.bandwidth)
     index, tests = time_frames(run.frames, len(task_size))
     d, about = task_size[index[-tests:]], {}
-    if run.bandwidth == "equal":
+    if run.bandwidth == "equal" or run.scheme == "best_fixed":
         fixed = best_fixed(network, task_size[index])
         fixed_gain_ratio = gain_min[index[-tests:]] / network.compute_Q(d, fixed)
         about["fixed_gain_ratio"] = fixed_gain_ratio.mean()
@@ -190,9 +190,11 @@ def best_fixed(mumt, task_size):
     """Return the decision, int32 (N*M,), that is best if all frames get the same: least mean Q.
 
     No scheme of its own, as it needs to see many frames before it can decide one; to learn is to do
-    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each:
-    with equal bandwidth.
+    better. Found user by user, for a utility that is a sum over users, with 2**M decisions each.
+    Raises ValueError if it is no such sum, with optimal bandwidth.
     """
+    if mumt.bandwidth != "equal":
+        raise ValueError("the best fixed decision is known for equal bandwidth only")
     costs = mumt.task_costs(np.atleast_2d(task_size).astype(float))
     decisions = all_decisions(mumt.M)
     mean = [

@@ -7,11 +7,9 @@ depend on each other, so that the solvers get many of them as one program, whose
 optimum of each.
 """
 
-from dataclasses import replace
+import copy
 
 import numpy as np
-
-from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
@@ -117,7 +115,9 @@ def by_price(mumt, task_size):
 
 def for_equal_split(mumt, task_size):
     """Decide optimally for an equal split of the bandwidth, however it is shared then."""
-    return optimum(replace(mumt, bandwidth="equal"), task_size)
+    equal = copy.copy(mumt)
+    equal.bandwidth = "equal"
+    return optimum(equal, task_size)
 
 
 SCHEMES = {
@@ -174,11 +174,10 @@ def _program(mumt, task_size):
     """
     from scipy import sparse
 
-    for name in ("utility", "user_utility", "compute_Q"):
-        if getattr(type(mumt), name) is not getattr(MUMT, name):
-            raise ValueError(
-                f"{type(mumt).__name__} has a {name} of its own, and the solvers know MUMT's only"
-            )
+    for name in mumt.formulas_of_its_own():
+        raise ValueError(
+            f"{type(mumt).__name__} has a {name} of its own, and the solvers know MUMT's only"
+        )
     if mumt.bandwidth != "equal":
         raise ValueError(f"with {mumt.bandwidth} bandwidth Q is no linear program for the solvers")
     mumt.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import optimize
 
+from experiments.schemes import for_equal_split
 from MUMT import MUMT, all_decisions
 
 from .test_mumt import frames
@@ -235,6 +236,37 @@ def test_lower_bound_is_near_the_optimum(published):
         np.testing.assert_array_equal(network.decide_by_price(d[i]), x[i])
 
 
+def greatest_dual(network, task_size, levels):
+    """The greatest dual value of a frame at some levels, with every decision of a user by itself."""
+    N, M, C = network.N, network.M, network.uplink_bandwidth
+    duals = []
+    for level in levels:
+        price, dual = 1 / level**2, 0.0  # of all the bandwidth
+        for n in range(N):
+            of_user = []
+            for x in itertools.product((0, 1), repeat=M):
+                one = MUMT(1, M, delay_weight=network.delay_weight, uplink_bandwidth=C)
+                sent, local, edge, energy = user_values(one, task_size[n * M : (n + 1) * M], x)
+                upload, slack = sent[0] / C, local[0] - edge[0]
+                share = min(level * np.sqrt(upload), upload / slack if slack > 0 else np.inf)
+                delay = max(local[0], edge[0] + (upload / share if share else 0))
+                of_user.append(energy[0] + delay + price * share)
+            dual += min(of_user)
+        duals.append(dual - price)
+    return max(duals)
+
+
+@pytest.mark.parametrize("uplink", [1000, 12.5, 0.5, 0.125, 0.0125])
+def test_lower_bound_is_the_greatest_dual_for_any_bandwidth(uplink):
+    for seed, (N, M) in enumerate([(2, 2), (3, 2), (1, 3)]):
+        network = MUMT(N, M, bandwidth="optimal", uplink_bandwidth=uplink)
+        d = np.random.default_rng(seed).integers(10, 31, N * M)
+        dual = greatest_dual(network, d, np.geomspace(1e-3, 1e5, 4000))
+        bound = network.lower_bound(d)
+        assert dual * (1 - 1e-9) <= bound <= dual * (1 + 1e-3)  # the levels are 0.5 % apart
+        assert bound <= network.optimum(d)[0]
+
+
 def test_lower_bound_of_a_large_network():
     d = np.random.default_rng(0).integers(10, 31, (50, 90))
     network = MUMT(30, 3, bandwidth="optimal", uplink_bandwidth=125)
@@ -271,15 +303,55 @@ class Priorities(MUMT):
         return np.array([1.0, 2.0, 4.0]) * super().user_utility(costs, decision, np)
 
 
+class Slowest(MUMT):
+    def utility(self, costs, decision, np=np):
+        return np.max(self.user_utility(costs, decision, np), axis=-1)
+
+
+class Twice(MUMT):
+    def compute_Q(self, task_size, decision):
+        return 2 * super().compute_Q(task_size, decision)
+
+
+class FourCosts(MUMT):
+    def task_costs(self, task_size):
+        return super().task_costs(task_size)[:4]
+
+
 def test_what_has_no_bound_is_refused():
-    with pytest.raises(ValueError, match="Priorities has a utility of its own, which has no bound"):
+    with pytest.raises(ValueError, match="Priorities has its own user_utility: no bound is known"):
         Priorities(3, 5, bandwidth="optimal").lower_bound([10] * 15)
+    equal = Priorities(3, 2)
+    assert equal.lower_bound([10] * 6) == equal.optimum([10] * 6)[0]
+    for bandwidth, (kind, name) in itertools.product(
+        ("equal", "optimal"), ((Slowest, "utility"), (Twice, "compute_Q"))
+    ):
+        with pytest.raises(ValueError, match=f"{kind.__name__} has its own {name}: no bound"):
+            kind(3, 2, bandwidth=bandwidth).lower_bound([10] * 6)
+    with pytest.raises(ValueError, match="task_costs returns 4 costs; 5 were expected"):
+        FourCosts(3, 2, bandwidth="optimal").compute_Q([10] * 6, [1] * 6)
     with pytest.raises(ValueError, match="M is 21"):
         MUMT(2, 21, bandwidth="optimal").lower_bound([10] * 42)
     with pytest.raises(ValueError, match="one or two axes"):
         MUMT(1, 1, bandwidth="optimal").lower_bound([[[1]]])
     with pytest.raises(ValueError, match="'fair'; equal or optimal was expected"):
         MUMT(1, 1, bandwidth="fair")
+
+
+class Own(MUMT):
+    """A subclass with an __init__ of its own, as users write them."""
+
+    def __init__(self):
+        super().__init__(3, 2, bandwidth="optimal", delay_weight=0)
+
+
+def test_subclass_with_an_init_of_its_own():
+    own, plain = Own(), MUMT(3, 2, bandwidth="optimal")
+    d, x = [10, 20, 30, 10, 20, 30], [1, 0, 1, 1, 0, 0]
+    np.testing.assert_array_equal(own.bandwidth_allocation(d, x), plain.bandwidth_allocation(d, x))
+    assert own.delay_weight == 0
+    np.testing.assert_array_equal(for_equal_split(own, d)[0], own.optimum(d)[1])
+    assert own.bandwidth == "optimal"
 
 
 # Recombined decisions

@@ -84,6 +84,9 @@ def test_default_file_name(tmp_path, monkeypatch):
     assert cli(monkeypatch, "--users", 2, "--bandwidth", "optimal", "--samples", 3) is None
     names = {file.name for file in (tmp_path / "data").iterdir()}
     assert names == {"MUMT_data_2X1.mat", "MUMT_data_2X3_optimal.mat"}
+    # One for another cell does not ask to overwrite the published one.
+    assert cli(monkeypatch, "--uplink", 50.5, "--samples", 3) is None
+    assert (tmp_path / "data" / "MUMT_data_3X3_50.5.mat").is_file()
 
 
 def test_data_set_of_optimal_bandwidth(tmp_path, monkeypatch, published):
@@ -125,6 +128,7 @@ class PlainUtility:
 
     def __init__(self, N, M):
         self.N, self.M = N, M
+        self.bandwidth = np.array([12.5, 7])  # of a user's own meaning
 
     def compute_Q(self, task_size, decision):
         return np.where(np.asarray(decision) == 1, 15, task_size).sum(axis=-1)
@@ -136,6 +140,22 @@ def test_data_set_for_a_utility_of_the_users_own(tmp_path):
     np.testing.assert_array_equal(gain_min, np.minimum(task_size, 15).sum(axis=1))
     with pytest.raises(ValueError, match="PlainUtility has 13 tasks and no method optimum"):
         generate_data.generate(PlainUtility(1, 13), 20)
+
+
+class OwnOptimum(MUMT):
+    def user_utility(self, costs, decision, np=np):
+        return 2 * super().user_utility(costs, decision, np)
+
+    def optimum(self, task_size):
+        x = np.ones(np.shape(task_size), np.int32)
+        return self.compute_Q(task_size, x), x
+
+
+def test_optimum_of_a_subclass_is_asked():
+    network = OwnOptimum(5, 3, bandwidth="optimal")
+    assert not network.exact
+    data = generate_data.generate(network, 5)
+    np.testing.assert_array_equal(data["gain_min"][0], network.optimum(data["task_size"])[0])
 
 
 def test_existing_file_is_overwritten_only_if_forced(tmp_path, monkeypatch):

@@ -97,19 +97,20 @@ def test_bad_lines_are_told_of_and_take_no_others_with_them(model, tmp_path, mon
         "10,20,30,10,20,30,",
         "\N{BYTE ORDER MARK}10,20,30,10,20,30",
         "10,20,30,10,20,11",
+        "10,20,1e39,10,20,30",
     ]
     file = tmp_path / "sizes.csv"
     file.write_bytes("\n".join(lines).encode() + b"\n\xff,20,30,10,20,30\n10,20,30,10,20,12")
     message = cli(monkeypatch, "--model", model, "--task-sizes", file)
-    assert message == "decide.py: 11 of 15 lines refused"
+    assert message == "decide.py: 12 of 16 lines refused"
     out, err = capsys.readouterr()
-    assert [int(row["line"]) for row in rows(out)] == [1, 10, 14, 16]
+    assert [int(row["line"]) for row in rows(out)] == [1, 10, 14, 17]
     net = MemoryDNN.load(model)
     for row, sizes in zip(rows(out), ([30], [10.5, 20, 30, 10, 20, 30], [11], [12])):
         full = np.array([10, 20, 30, 10, 20, *sizes] if len(sizes) == 1 else sizes, float)
         assert_decided(row, full, net)
     told = dict(line.removeprefix("line ").split(": ", 1) for line in err.splitlines())
-    assert list(map(int, told)) == [2, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15]
+    assert list(map(int, told)) == [2, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16]
     assert told["2"] == "5 entries; 6 task sizes were expected"
     assert told["4"] == "an entry 'x'; positive, finite MB were expected"
     assert told["9"] == "no entry is a number" and "7 entries" in told["12"]
@@ -137,6 +138,7 @@ def test_model_without_parameters(model, tmp_path, monkeypatch, capsys):
     [
         (("--model", "nowhere"), "No such file or directory: 'nowhere.npz'"),
         (("--task-sizes", "nowhere.csv"), "No such file or directory: 'nowhere.csv'"),
+        (("--model", "results/nowhere/model"), "No such file or directory: 'results/nowhere/model"),
         (("--users", 4), "is for 6 tasks; 8 were expected, for 4 users with 2 tasks each"),
         (("--uplink", 0), "uplink_bandwidth is 0.0"),
     ],
@@ -148,6 +150,20 @@ def test_bad_options(model, tmp_path, monkeypatch, capsys, arguments, message):
     assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())
 
 
-def test_damaged_parameters(model, tmp_path, monkeypatch):
-    (tmp_path / "parameters.json").write_text("{")
-    assert "is not what main.py writes" in cli(monkeypatch, "--model", tmp_path / "model")
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "is not what main.py writes"),
+        ("[]", "is not what main.py writes"),
+        ('{"users": 3}', "is not what main.py writes"),
+        ('{"network": {"class": "MUMT"}}', "does not tell it; --users and --tasks can tell it"),
+        ('{"network": {"class": "MUMT", "N": 3, "M": 2, "x": 1}}', "is not what main.py writes"),
+        ('{"network": {"class": "MUMT", "N": 3, "M": "2"}}', "M is '2'; a whole number"),
+        ('{"network": {"class": "Deadline"}}', "was trained for a Deadline, a network of your own"),
+    ],
+)
+def test_damaged_parameters(model, tmp_path, monkeypatch, capsys, content, message):
+    (tmp_path / "model.npz").write_bytes(model.with_suffix(".npz").read_bytes())
+    (tmp_path / "parameters.json").write_text(content)
+    assert message in cli(monkeypatch, "--model", tmp_path / "model")
+    assert capsys.readouterr().out == ""

@@ -1,7 +1,9 @@
 """A run: the compiled loop against the plain one, the report and files, the command line."""
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -181,19 +183,23 @@ def test_time_frames_as_released():
     assert index.tolist() == [1] and tests == 1
 
 
+OUTS = ("own", "released")
+
+
 class PlainUtility:
     """A utility of a user's own, in plain NumPy: the released one, but only by compute_Q."""
 
     N, M = 3, 3
+    exact = False  # of a user's own meaning
 
     def compute_Q(self, task_size, decision):
         return MUMT(3, 3).compute_Q(task_size, decision)
 
 
 def test_run_with_a_utility_of_the_users_own(tmp_path):
-    parameters = Parameters(data=DATA, frames=900, out=tmp_path / "own", hidden=(20, 10))
+    parameters = Parameters(data=DATA, frames=900, out=tmp_path / OUTS[0], hidden=(20, 10))
     own = main.run(parameters, PlainUtility())
-    parameters.out = tmp_path / "released"
+    parameters.out = tmp_path / OUTS[1]
     released = main.run(parameters)
     for report in (own, released):
         assert report.pop("loop_seconds") > 0 and report.pop("total_seconds") > 0
@@ -202,6 +208,35 @@ def test_run_with_a_utility_of_the_users_own(tmp_path):
     parameters.recombine = True
     with pytest.raises(ValueError, match="recombine needs users' parts of Q, and PlainUtility has"):
         main.run(parameters, PlainUtility())
+    saved = [json.loads((tmp_path / out / "parameters.json").read_text()) for out in OUTS]
+    assert saved[0]["network"] == {"class": "PlainUtility"}
+    assert MUMT(**{k: v for k, v in saved[1]["network"].items() if k != "class"}) == MUMT(3, 3)
+
+
+def test_run_of_a_network_of_another_size_than_the_parameters_say(tmp_path):
+    network = MUMT(4, 2, delay_weight=2)
+    save_data(tmp_path / "data.mat", generate(network, 100))
+    parameters = Parameters(
+        data=tmp_path / "data.mat", frames=600, hidden=(20,), out=tmp_path / "out"
+    )
+    parameters.user_flips, parameters.recombine = 2, True
+    assert main.run(parameters, network)["mean_gain_ratio"] > 0.9
+    assert MemoryDNN.load(tmp_path / "out" / "model").users == 4
+
+
+def test_reference_of_data_without_the_optimum(tmp_path, capsys):
+    network = MUMT(7, 2, bandwidth="optimal")
+    data = generate(network, 100)
+    for kind in ("lower bound", "best known utility"):
+        save_data(tmp_path / "data.mat", data)
+        parameters = Parameters(data=tmp_path / "data.mat", frames=50, hidden=(20,))
+        parameters.out = tmp_path / kind
+        report = main.run(parameters, network)
+        assert report["reference"] == kind and report["optimal_share"] is None
+        printed = capsys.readouterr().out
+        assert f"optimal decisions  not known; the gain ratio is that to the {kind}\n" in printed
+        assert kind in report["mean_utility"] and "optimum" not in report["mean_utility"]
+        data["gain_min"] = network.compute_Q(data["task_size"], data["gain_mode"])[None]
 
 
 def test_report_by_hand():
@@ -417,6 +452,11 @@ def test_help_lists_the_parameters_and_waits_for_no_heavy_import():
     for name in ("training-interval", "batch-size", "memory-size", "out", "show"):
         assert f"--{name}" in process.stdout
     assert "parallel DNNs" in process.stdout  # the comments are there
+    # tyro finds them beside the parameters only.
+    options = re.sub(r", --no-[a-z-]+|│", "", process.stdout).split("--")[1:]
+    described = {option.split()[0] for option in options if len(option.split("(default")[0]) > 30}
+    names = {field.name.replace("_", "-") for field in dataclasses.fields(Parameters)}
+    assert names <= described
 
 
 @pytest.mark.parametrize("users, reference", [(2, "optimum"), (7, "lower bound")])
@@ -428,7 +468,7 @@ def test_optimal_bandwidth_by_command_line(tmp_path, users, reference):
     mended = ("--frames", 900, "--hidden", 20, 10, "--user-flips", 2, "--recombine")
     process = python("main.py", *network, *mended, "--data", data, "--out", out)
     assert process.returncode == 0 and process.stderr == ""
-    assert ("optimum is the lower bound here" in process.stdout) == (reference != "optimum")
+    assert ("the gain ratio is that to the lower bound" in process.stdout) == (users == 7)
     report = json.loads((out / "report.json").read_text())
     assert report["reference"] == reference and 0.9 < report["mean_gain_ratio"] <= 1
     history, content = np.load(out / "history.npz"), scipy.io.loadmat(data)

@@ -209,6 +209,8 @@ def test_solvers_refuse_a_utility_they_do_not_know(network):
 def test_solvers_refuse_optimal_bandwidth(name):
     with pytest.raises(ValueError, match="with optimal bandwidth Q is no linear program"):
         SCHEMES[name](MUMT(3, 3, bandwidth="optimal"), [10] * 9)
+    with pytest.raises(ValueError, match="the best fixed decision is known for equal bandwidth"):
+        best_fixed(MUMT(3, 3, bandwidth="optimal"), [[10] * 9])
 
 
 def test_schemes_for_optimal_bandwidth(published):
