@@ -46,6 +46,7 @@ class Parameters:
     user_flips: int = 0  # likewise, each with one of every user's flipped: goes with recombine
     recombine: bool = False  # one more candidate, from every user's best part of all the others
     seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
+    device: str | None = None  # CPU, GPU or GPU:1, for example; TensorFlow's choice if not given
     out: Path | None = None  # output folder; results/<time> if none is given
     show: bool = False  # open windows with the plots, where there is a screen
 
@@ -359,8 +360,9 @@ def run(parameters, network=None):
     index, tests = time_frames(p.frames, len(task_size))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
     with output_folder(out) as folder:
-        from memory import MemoryDNN
+        from memory import MemoryDNN, use_device
 
+        device = use_device(p.device)
         net = MemoryDNN(
             net=[task_size.shape[1], *p.hidden, task_size.shape[1]],
             net_num=p.net_num,
@@ -385,7 +387,7 @@ def run(parameters, network=None):
         net.plot_cost(folder / "training_cost.png")
         net.save(folder / "model.npz")
         np.savez_compressed(folder / "history.npz", **history, costs=np.array(net.cost_his))
-        about = {"network": described(network), "versions": versions()}
+        about = {"network": described(network), "device": device, "versions": versions()}
         write_json(folder / "parameters.json", asdict(p) | about)
         report = make_report(history, tests, network, task_size, gain_min, p.seed)
         report |= {

@@ -37,6 +37,35 @@ tf.get_logger().setLevel("ERROR")  # every MemoryDNN has functions of its own to
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def use_device(name=None):
+    """Have TensorFlow compute on a device, before it has done anything; return what it is to use.
+
+    Parameters
+    ----------
+    name : str, optional
+        CPU, GPU, or one of several as TensorFlow numbers them, such as GPU:1. If not given it is
+        TensorFlow's choice: a GPU that it sees, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or TensorFlow has computed on another one already.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    seen = {"CPU": []} | {f"GPU:{i}": [gpu] for i, gpu in enumerate(gpus)}
+    if name is None:
+        return "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU"
+    chosen = {"CPU:0": "CPU", "GPU": "GPU:0"}.get(name.upper(), name.upper())
+    if chosen not in seen:
+        raise ValueError(f"there is no device {name}; TensorFlow sees {', '.join(seen)}")
+    try:
+        if tf.config.get_visible_devices("GPU") != seen[chosen]:
+            tf.config.set_visible_devices(seen[chosen], "GPU")
+    except RuntimeError as error:
+        raise ValueError(f"too late to compute on {name}: {error}") from error
+    return chosen
+
+
 @functools.cache
 def _compile_quietly():
     """Compile for the first time: before version 2.21 TensorFlow greets once more then."""

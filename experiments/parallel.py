@@ -6,8 +6,10 @@ import threading
 import warnings
 from collections import Counter
 from contextlib import closing, contextmanager
+from itertools import groupby
 
 import joblib
+import numpy as np
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
@@ -16,6 +18,8 @@ from MUMT import MUMT, load_data
 from .runs import ROOT, execute
 from .store import origin
 
+# Runs that share what is compiled, which takes a second, are sent to one process for so long.
+BATCH_SECONDS = 10
 _one_at_a_time = threading.Lock()  # Dask's workers may have several threads, a process one net
 
 
@@ -66,7 +70,7 @@ def run_all(runs, store, processes=None, scheduler=None):
     )
     processes = min(processes or joblib.cpu_count(), len(todo))
     workers = _cluster(scheduler) if scheduler else _processes(processes)
-    with bar, workers, closing(_outcomes(todo)) as outcomes:
+    with bar, workers, closing(_outcomes(_batches(todo, processes))) as outcomes:
         for i, (run, arrays, about) in enumerate(outcomes, start=1):
             if arrays is None:
                 failed[run] = about
@@ -151,9 +155,27 @@ def _cluster(scheduler):
         yield
 
 
-def _outcomes(runs):
+def _batches(runs, processes):
+    """Return the runs in tuples that a process does one after the other, having compiled once.
+
+    They are short enough that a process can take over from another, and an interruption loses little.
+    """
+    most = min(BATCH_SECONDS, sum(run.work for run in runs) / (2 * processes))
+    batches = []
+    for _, group in groupby(runs, key=lambda run: run.compiled):
+        work = np.inf
+        for run in group:
+            work += run.work
+            if work > most:
+                batches.append([])
+                work = run.work
+            batches[-1].append(run)
+    return [tuple(batch) for batch in batches]
+
+
+def _outcomes(batches):
     """Do runs in parallel; yield each with its arrays and `about`, or with None and what failed."""
-    left, suspects = list(runs), []
+    left, suspects = list(batches), []
     while left or suspects:
         # Of the runs that were under way when a process died, the one to blame dies alone as well.
         alone = bool(suspects)
@@ -161,9 +183,9 @@ def _outcomes(runs):
         under_way = []
 
         def tasks(queue=tuple(queue), under_way=under_way):
-            for run in queue:
-                under_way.append(run)
-                yield joblib.delayed(_outcome)(run, origin(run))
+            for batch in queue:
+                under_way.append(batch)
+                yield joblib.delayed(_batch_outcomes)(batch, [origin(run) for run in batch])
 
         parallel = joblib.Parallel(
             return_as="generator_unordered",
@@ -171,20 +193,26 @@ def _outcomes(runs):
             pre_dispatch=1 if alone else "n_jobs",
         )
         try:
-            for outcome in parallel(tasks()):
-                queue.remove(outcome[0])
-                under_way.remove(outcome[0])
-                yield outcome
+            for batch, outcomes in parallel(tasks()):
+                queue.remove(batch)
+                under_way.remove(batch)
+                yield from outcomes
         # A run's own exceptions are in its outcome: here a process died, or the cluster did.
         except Exception as error:
             if not under_way:
                 raise
-            for run in under_way:
-                queue.remove(run)
-            if len(under_way) > 1:
-                suspects += under_way
+            for batch in under_way:
+                queue.remove(batch)
+            runs = [run for batch in under_way for run in batch]
+            if len(runs) > 1:
+                suspects += [(run,) for run in runs]
             else:
-                yield under_way[0], None, _in_a_line(error)
+                yield runs[0], None, _in_a_line(error)
+
+
+def _batch_outcomes(batch, expected):
+    """Do the runs of a batch where it was sent to, and return it with their outcomes."""
+    return batch, [_outcome(run, of_run) for run, of_run in zip(batch, expected)]
 
 
 def _outcome(run, expected):

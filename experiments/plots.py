@@ -188,7 +188,7 @@ def plot_mends(rows):
     ratio.set_yticks(-np.arange(len(labels)), labels)
     _gain_ratio_axis(ratio.xaxis)
     ratio.set_xlabel("Gain ratio in the test frames (axis logarithmic in the distance to 1)")
-    _log_axis(time.xaxis)
+    log_axis(time.xaxis)
     time.set_xlabel("Time to decide and learn all frames (s)")
     for axes in (ratio, time):
         axes.grid(alpha=0.3)
@@ -233,14 +233,14 @@ def plot_scaling(rows):
     for axes in panels[0]:
         _gain_ratio_axis(axes.yaxis)
     for axes in panels[1:].ravel():
-        _log_axis(axes.yaxis)
+        log_axis(axes.yaxis)
     for axes in panels.ravel():
         axes.grid(alpha=0.3)
     _legend(figure, panels[0, 0])
     return figure
 
 
-def _log_axis(axis):
+def log_axis(axis):
     """Make an axis logarithmic, with labels that are few but not too few."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     low, high = axis.get_data_interval()

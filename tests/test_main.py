@@ -15,7 +15,7 @@ import scipy.io
 
 import main
 from experiments.generate_data import generate, save_data
-from main import Parameters, compiled_loop, ddlo, keep_best, time_frames
+from main import Parameters, compiled_loop, ddlo, decide, dnn_input, keep_best, time_frames
 from memory import MemoryDNN
 from MUMT import MUMT
 
@@ -149,6 +149,24 @@ def test_flips_and_recombination_lead_nearer_to_the_optimum(published, bandwidth
     history = ddlo(net, network, task_size, gain_min, index, loop)
     assert goal < history["gain_ratio"][-tests:].mean() <= 1
     assert 30 in history["chosen"] and history["chosen"].max() == 30  # the recombined one
+
+
+def test_single_decisions_are_those_of_the_compiled_loop(network, published):
+    """All 20,000 frames by the same trained DNNs: one by one and in a block, and as compiled."""
+    task_size, gain_min = published
+    index, _ = time_frames(1999, 20000)
+    net = MemoryDNN([9, 120, 80, 9], 3, seed=0)
+    ddlo(net, network, task_size, gain_min, index, compiled_loop(net, network))
+    k, x = decide(net, network, task_size)
+    alone = [decide(net, network, task_size[i : i + 1]) for i in range(20000)]
+    np.testing.assert_array_equal(np.concatenate([k for k, _ in alone]), k)
+    np.testing.assert_array_equal(np.concatenate([x for _, x in alone]), x)
+    blocks = dnn_input(task_size).astype(np.float32).reshape(-1, 10, 9)
+    logits = np.concatenate([net._compiled_logits(block) for block in blocks], axis=1)
+    candidates = (logits > 0).astype(int)
+    best = network.compute_Q(task_size, candidates).argmin(axis=0)
+    np.testing.assert_array_equal(best, k)
+    np.testing.assert_array_equal(candidates[best, np.arange(20000)], x)
 
 
 def test_best_candidate_by_hand(network):
@@ -367,6 +385,7 @@ def cli(monkeypatch, *arguments):
         (("--batch-size", 0), "batch_size is 0"),
         (("--memory-size", 0), "memory_size is 0"),
         (("--seed", -1), "seed is -1"),
+        (("--device", "GPU:7"), "there is no device GPU:7; TensorFlow sees CPU"),
         (("--flips", 10), "flips is 10; a whole number from 0 to 9"),
         (("--user-flips", 4), "user_flips is 4; a whole number from 0 to 3"),
         (("--uplink", -1), "uplink_bandwidth is -0.125"),

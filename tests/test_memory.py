@@ -525,3 +525,30 @@ def test_import_is_quiet_and_leaves_stderr_as_it_was(capfd):
         os.write(2, b"greeting")
     os.write(2, b"message")
     assert capfd.readouterr().err == "message"
+
+
+def test_device(monkeypatch):
+    assert memory.use_device() == memory.use_device("cpu") == memory.use_device("CPU:0") == "CPU"
+    with pytest.raises(ValueError, match="there is no device GPU; TensorFlow sees CPU"):
+        memory.use_device("GPU")
+    # Where there are GPUs: TensorFlow is told which of them it is to see, and may refuse.
+    visible = {"GPU": ["a", "b"]}
+    config = memory.tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: ["a", "b"])
+    monkeypatch.setattr(config, "get_visible_devices", visible.get)
+    monkeypatch.setattr(
+        config, "set_visible_devices", lambda gpus, kind: visible.update({kind: gpus})
+    )
+    assert memory.use_device() == "GPU:0" and visible["GPU"] == ["a", "b"]
+    assert memory.use_device("gpu:1") == "GPU:1" and visible["GPU"] == ["b"]
+    assert memory.use_device("GPU") == "GPU:0" and visible["GPU"] == ["a"]
+    assert memory.use_device("CPU") == "CPU" and visible["GPU"] == []
+
+    def too_late(gpus, kind):
+        raise RuntimeError("devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(config, "set_visible_devices", too_late)
+    with pytest.raises(
+        ValueError, match="too late to compute on GPU:1: devices cannot be modified"
+    ):
+        memory.use_device("GPU:1")

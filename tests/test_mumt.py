@@ -8,27 +8,10 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.measure import plain_Q
 from MUMT import MUMT
 
 from .conftest import DATA
-
-
-def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
-    """Q as the model states it, task by task in Python's floats."""
-    Q = 0.0
-    for n in range(N):
-        energy = local = offload = 0.0
-        for m in range(M):
-            d, x = float(task_size[n * M + m]), int(decision[n * M + m])
-            b = d * 8 * 2**20
-            energy += x * (b * (1.5 * 10**-7) + b * (1.42 * 10**-7)) + (1 - x) * (
-                b * (3.25 * 10**-7)
-            )
-            local += (1 - x) * (b * (4.75 * 10**-7))
-            offload += x * (d / (CUL / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
-        Q += energy + beta * max(local, offload)
-    return Q
-
 
 sizes = st.integers(1, 4).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, 4)))
 size_in_MB = st.integers(1, 100) | st.floats(0.01, 1000)

@@ -1,0 +1,160 @@
+"""How fast it all is: measured in one run on one machine, with checks that fast is not wrong.
+
+python -m experiments.benchmark                        all parts, a quarter of an hour
+python -m experiments.benchmark --only loop latency
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from main import command_line, output_folder, versions, write_json
+
+from .runs import machine
+
+# Names of measure.PARTS, which takes longer to import, and what they show.
+PARTS = {
+    "loop": "The loop over the frames, 3 x 3, for different numbers of DNNs",
+    "growth": "How the cost of the loop grows",
+    "latency": "Deciding with a trained DDLO: decode, score, pick",
+    "utility": "Utilities of 3 x 3 tasks",
+    "startup": "What `python main.py` does, step by step and as a whole",
+    "sweep": "The convergence sweeps in one process and in two",
+}
+GROWS = {
+    "net_num": "DNNs",
+    "tasks": "Tasks in all, 3 of each user",
+    "hidden": "Neurons of the first hidden layer (the second has two thirds)",
+    "frames": "Time frames",
+}
+
+
+@dataclass
+class Options:
+    """Measure how fast it all is; print tables, and write them and the plots of growth."""
+
+    only: tuple[Literal[tuple(PARTS)], ...] = ()  # parts; all of them if none is given
+    repeats: int = 3  # of each measurement, whose median and range are reported
+    quick: bool = False  # less of everything, to see that it works
+    device: str | None = None  # CPU, GPU or GPU:1, for example; TensorFlow's choice if not given
+    out: Path = Path("results/benchmark")  # output folder; other files in it stay
+
+
+def main(options):
+    """Measure the parts that the options ask for.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, or a part did not do what it should: the others are
+        reported.
+    OSError
+        If a file cannot be written.
+    """
+    o = options
+    if o.repeats < 1:
+        raise ValueError(f"repeats is {o.repeats}; a whole number of at least 1 was expected")
+    if o.out.exists() and not o.out.is_dir():
+        raise ValueError(f"{o.out} is a file; a folder to write into was expected")
+    from memory import use_device
+
+    from . import measure
+
+    device = use_device(o.device)
+    rows, wrong = {}, {}
+    names = [name for name in PARTS if name in o.only or not o.only]
+    bar = tqdm(names, disable=None, bar_format="{n_fmt} of {total_fmt} parts, {elapsed}{postfix}")
+    with output_folder(o.out) as folder:
+        for name in bar:
+            bar.set_postfix_str(name)
+            try:
+                rows[name] = measure.PARTS[name](1 if o.quick else o.repeats, o.quick)
+            except measure.WrongResult as error:
+                wrong[name] = str(error)
+        about = {
+            "command": " ".join(["python -m experiments.benchmark", *sys.argv[1:]]),
+            "machine": machine(),
+            "device": device,
+            "versions": versions(),
+            "repeats": 1 if o.quick else o.repeats,
+            "wrong": wrong,
+        }
+        for what in dict.fromkeys(row["grows"] for row in rows.get("growth", [])):
+            plot(what, [row for row in rows["growth"] if row["grows"] == what]).savefig(
+                folder / f"growth_{what}.png", dpi=150
+            )
+        write_json(folder / "benchmark.json", {"about": about} | rows)
+        text = markdown(about, rows)
+        (folder / "benchmark.md").write_text(text, encoding="utf-8")
+    print(text)
+    print(f"tables and plots: {o.out}/")
+    if wrong:
+        raise ValueError("; ".join(f"{name} is not reported: {why}" for name, why in wrong.items()))
+
+
+def plot(what, rows):
+    """Return a log-log plot of the seconds of runs against what grows, and of pure arithmetic."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    from .plots import log_axis
+
+    x = [row["value"][0] if what == "hidden" else row["value"] for row in rows]
+    seconds, low, high = (
+        [row[name] for row in rows] for name in ("seconds", "seconds_least", "seconds_most")
+    )
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.fill_between(x, low, high, alpha=0.2, linewidth=0)
+    axes.plot(x, seconds, "o-", label="measured, and the range of repeats")
+    arithmetic = [row["arithmetic_seconds"] for row in rows]
+    axes.plot(x, arithmetic, "k--", label="matrix products alone, at one core's rate")
+    axes.set(xscale="log", xlabel=GROWS[what])
+    frames = "" if what == "frames" else f" for {rows[0]['frames']:,} time frames"
+    axes.set_ylabel(f"Time{frames} (s)")
+    axes.set_xticks(x, [f"{value:,}" for value in x])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_axis(axes.yaxis)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return figure
+
+
+def markdown(about, rows):
+    """Return what is in benchmark.json as a page of tables."""
+    packages = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    origin = (
+        f"From `{about['command']}` on {about['machine']}, TensorFlow on {about['device']}, medians of "
+        f"{about['repeats']} repeats. {packages}."
+    )
+    lines = [
+        "# Benchmark",
+        "",
+        origin,
+        "",
+    ]
+    lines += [f"**Not reported:** {name}: {why}" for name, why in about["wrong"].items()]
+    for name, of_part in rows.items():
+        heads = dict.fromkeys(key for row in of_part for key in row)
+        lines += [f"## {PARTS[name]}", "", f"| {' | '.join(heads)} |"]
+        lines.append(f"| {' | '.join(['---'] * len(heads))} |")
+        lines += [f"| {' | '.join(_cell(key, row.get(key)) for key in heads)} |" for row in of_part]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(name, value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}" if name == "mean_gain_ratio" else f"{value:.3g}"
+    if name in ("frames", "utilities") or (name == "value" and isinstance(value, int)):
+        return f"{value:,}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    command_line(main, Options)
