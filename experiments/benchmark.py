@@ -153,7 +153,7 @@ def _cell(name, value):
         return f"{value:.4f}" if name == "mean_gain_ratio" else f"{value:.3g}"
     if name in ("frames", "utilities") or (name == "value" and isinstance(value, int)):
         return f"{value:,}"
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,10 @@ from .generate_data import task_sizes
 from .runs import ROOT, Run
 from .settings import SWEEPS
 
-# Mean test gain ratios after 20,000 frames with seed 0, by the number of DNNs: what the released
-# package reaches in single runs, and other seeds of ours.
+# Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
+# released package's DNNs reach, and other seeds of ours.
 GAIN_RATIO = {1: (0.70, 0.90), 3: (0.991, 0.9945), 10: (0.9955, 0.9995), 30: (0.998, 1)}
-SAME_FRAMES = (
-    700  # compared with the steps of DDLO one by one: from frame 519 on there are trainings
-)
+SAME_FRAMES = 700  # compared with DDLO step by step; from frame 519 on there are trainings
 GROWTH = {
     "net_num": (1, 2, 5, 10, 20, 50, 100),
     "tasks": (9, 30, 90, 150, 300),  # in all, 3 of each user

@@ -1,13 +1,32 @@
 """What the tests share: the published data set, and the network it was made for."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from main import command_line
 from MUMT import MUMT, load_data
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "MUMT_data_3X3.mat"
+
+
+def command(module):
+    """Return a function of monkeypatch and arguments that runs a module's command line here.
+
+    It returns what the command exits with: a message or a code, or None if it ends well.
+    """
+
+    def cli(monkeypatch, *arguments):
+        name = module.__name__.split(".")[-1]
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        try:
+            command_line(module.main, module.Options)
+        except SystemExit as end:
+            return end.code
+
+    return cli
 
 
 @pytest.fixture(scope="session")

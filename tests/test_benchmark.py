@@ -1,7 +1,6 @@
 """The benchmark: what it reports, and that it reports nothing that is fast but wrong."""
 
 import json
-import sys
 
 import matplotlib.image
 import numpy as np
@@ -9,18 +8,13 @@ import pytest
 
 from experiments import benchmark, measure
 from experiments.runs import Run
-from main import command_line
+
+from .conftest import command
 
 PARTS = {"loop", "growth", "latency", "utility", "startup", "sweep"}
 
 
-def cli(monkeypatch, *arguments):
-    """Run the command line in this process; return what it exits with, None if it ends well."""
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", *map(str, arguments)])
-    try:
-        command_line(benchmark.main, benchmark.Options)
-    except SystemExit as end:
-        return end.code
+cli = command(benchmark)
 
 
 def test_parts():

@@ -1,17 +1,15 @@
 """The published data set, as committed and as made again; the generator; what load_data refuses."""
 
 import hashlib
-import sys
 
 import numpy as np
 import pytest
 import scipy.io
 
 from experiments import generate_data
-from main import command_line
 from MUMT import MUMT, load_data
 
-from .conftest import DATA
+from .conftest import DATA, command
 
 # Of the arrays published with the DDLO package.
 SHA256 = {
@@ -29,13 +27,7 @@ def digests(data):
     }
 
 
-def cli(monkeypatch, *arguments):
-    """Run the generator's command line; return the message it ends with, None if it ends well."""
-    monkeypatch.setattr(sys, "argv", ["generate_data.py", *map(str, arguments)])
-    try:
-        command_line(generate_data.main, generate_data.Options)
-    except SystemExit as end:
-        return end.code
+cli = command(generate_data)
 
 
 def test_committed_file_is_the_published_data_set():

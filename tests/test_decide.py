@@ -12,11 +12,11 @@ import pytest
 import main
 from experiments import decide
 from experiments.generate_data import generate, save_data
-from main import Parameters, command_line
+from main import Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
 
-from .conftest import ROOT
+from .conftest import ROOT, command
 
 NETWORK = MUMT(3, 2, bandwidth="optimal", uplink_bandwidth=5)
 SIZES = np.random.default_rng(0).integers(10, 31, (2500, 6))
@@ -33,13 +33,7 @@ def model(tmp_path_factory):
     return folder / "run" / "model"
 
 
-def cli(monkeypatch, *arguments):
-    """Run the command line in this process; return what it exits with, None if it ends well."""
-    monkeypatch.setattr(sys, "argv", ["decide.py", *map(str, arguments)])
-    try:
-        command_line(decide.main, decide.Options)
-    except SystemExit as end:
-        return end.code
+cli = command(decide)
 
 
 def rows(text):

@@ -28,18 +28,10 @@ from experiments.settings import (
     settings,
 )
 from experiments.store import RunStore
-from main import command_line
 
-from .conftest import ROOT
+from .conftest import ROOT, command
 
-
-def cli(monkeypatch, *arguments):
-    """Run the command line in this process; return what it exits with, None if it ends well."""
-    monkeypatch.setattr(sys, "argv", ["figures.py", *map(str, arguments)])
-    try:
-        command_line(figures.main, figures.Options)
-    except SystemExit as end:
-        return end.code
+cli = command(figures)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from experiments import results
+from experiments import benchmark, results
 from experiments.settings import EXPERIMENTS
 from experiments.tables import markdown
 from memory import MemoryDNN
@@ -63,9 +64,26 @@ def test_results_are_those_of_one_run_of_the_full_suite():
     page = (folder / "results.md").read_text()
     assert page == markdown(content)
 
-    section = README.split("## Reproduction results")[1].split("\n## Implementation")[0]
+    section = README.split("## Reproduction results")[1].split("\n## Speed")[0]
     tables = [line for line in section.splitlines() if line.startswith("|")]
     assert len(tables) > 40 and not set(tables) - set(page.splitlines())
     for claim in content["claims"]:
         assert f"| {claim['claim']} | {claim['measured']} | {claim['verdict']} |" in tables
     assert [name for name in EXPERIMENTS if f"(docs/results/{name}.png)" not in section] == []
+
+
+def test_speed_is_that_of_one_run_of_the_benchmark():
+    folder = ROOT / "docs" / "benchmark"
+    content = json.loads((folder / "benchmark.json").read_text())
+    about = content.pop("about")
+    assert about["command"] == "python -m experiments.benchmark" and about["wrong"] == {}
+    assert list(content) == list(benchmark.PARTS)
+    page = (folder / "benchmark.md").read_text()
+    assert page == benchmark.markdown(about, content)
+    section = README.split("## Speed")[1].split("\n## Implementation")[0]
+    tables = [line for line in section.splitlines() if line.startswith("|") and "](" not in line]
+    assert len(tables) > 30 and not set(tables) - {*page.splitlines(), "| | |", "| --- | --- |"}
+    pictures = re.findall(r"\((docs/benchmark/\w+\.png)\)", section)
+    assert {Path(picture).stem for picture in pictures} == {
+        f"growth_{what}" for what in benchmark.GROWS
+    }
