@@ -276,6 +276,18 @@ def test_all_runs_are_done_but_those_stored_and_those_that_fail(tmp_path, capfd)
     assert len(list(tmp_path.iterdir())) == 5
 
 
+def test_runs_that_share_what_is_compiled_go_to_one_process():
+    few = [replace(SHORT, net_num=K, seed=seed) for K in (2, 3, 5) for seed in range(2)]
+    assert [len(batch) for batch in parallel._batches(few, 1)] == [2, 2, 2]
+    many = [Run(seed=seed, uplink=uplink) for uplink in (50, 100) for seed in range(30)]
+    batches = parallel._batches(many, 2)
+    assert [run for batch in batches for run in batch] == many
+    work = [sum(run.work for run in batch) for batch in batches]
+    assert parallel.BATCH_SECONDS - many[0].work < max(work) <= parallel.BATCH_SECONDS
+    # So few runs as there are processes, or fewer, are all done at the same time.
+    assert len(parallel._batches(many[:2], 2)) == 2
+
+
 def test_a_process_that_dies_takes_no_other_run_with_it(tmp_path):
     store = RunStore(tmp_path)
     deadly = Deadly("optimum", frames=50)
