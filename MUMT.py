@@ -186,8 +186,7 @@ class MUMT:
 
         Parameters
         ----------
-        task_size : array_like (N*M,) or (B, N*M)
-            Task sizes in MB of one time frame or of B, positive and finite.
+        task_size : as in `optimum`
 
         Returns
         -------

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from main import compiled_loop, ddlo, decide, time_frames
+from main import ddlo, decide, time_frames
 from MUMT import MUMT, load_data
 
 from .generate_data import task_sizes
-from .runs import ROOT, Run
+from .runs import ROOT, Run, build, timed
 from .settings import SWEEPS
 
 # Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
@@ -49,13 +49,6 @@ def spread(seconds):
     return {"seconds": float(np.median(seconds)), "seconds_least": low, "seconds_most": high}
 
 
-def timed(function, *arguments, **options):
-    """Return the seconds that a call takes, and what it returns."""
-    started = time.perf_counter()
-    result = function(*arguments, **options)
-    return time.perf_counter() - started, result
-
-
 @cache
 def gemm_gflops():
     """Return one core's rate of float32 matrix products, 1024 x 1024, in GFLOP/s: NumPy's median."""
@@ -64,7 +57,7 @@ def gemm_gflops():
     product = np.empty_like(a)
     with threadpool_limits(1):
         np.matmul(a, b, out=product)
-        seconds = [timed(np.matmul, a, b, out=product)[0] for _ in range(20)]
+        seconds = [timed(np.matmul, a, b, out=product)[1] for _ in range(20)]
     return 2e-9 * n**3 / np.median(seconds)
 
 
@@ -85,17 +78,13 @@ class Measured:
     """
 
     def __init__(self, run):
-        from memory import MemoryDNN
-
         self.run, self.network = run, run.network
         if run.data:
             self.task_size, self.gain_min = load_data(ROOT / run.data, self.network)
         else:
             self.task_size = task_sizes(range(2000), run.users, run.tasks).astype(float)
             self.gain_min = self.network.optimum(self.task_size)[0]
-        size = run.users * run.tasks
-        self.net = MemoryDNN([size, *run.hidden, size], run.net_num)
-        self.loop = compiled_loop(self.net, self.network)
+        self.net, self.loop = build(run)
         fast, plain = (self.ddlo(SAME_FRAMES, loop)[0] for loop in (self.loop, None))
         for key in fast:
             if (fast[key] != plain[key]).any():
@@ -114,7 +103,7 @@ class Measured:
         for _ in range(repeats):
             history = None  # that of the repeat before takes memory
             started = time.process_time()
-            of_one, (history, tests) = timed(self.ddlo, self.run.frames, self.loop)
+            (history, tests), of_one = timed(self.ddlo, self.run.frames, self.loop)
             seconds.append(of_one)
             processor.append(time.process_time() - started)
         gflop, median = arithmetic(self.run), np.median(seconds)
@@ -193,7 +182,7 @@ def latency(repeats, quick):
             seconds, decisions = [], []
             for call in range(calls):
                 part = d[call % len(d), None] if frames == 1 else d
-                of_one, (_, x) = timed(decide, measured.net, measured.network, part)
+                (_, x), of_one = timed(decide, measured.net, measured.network, part)
                 seconds.append(of_one)
                 decisions.append(x)
             alone = decide(measured.net, measured.network, d)[1]
@@ -244,7 +233,7 @@ def utility(repeats, quick):
     }
     rows, values = [], {}
     for (bandwidth, way), function in ways.items():
-        seconds, results = zip(*(timed(function) for _ in range(repeats)))
+        results, seconds = zip(*(timed(function) for _ in range(repeats)))
         values.setdefault(bandwidth, results[0])
         if not np.array_equal(results[0], values[bandwidth]):
             raise WrongResult(f"{way} gives other utilities with {bandwidth} bandwidth")
@@ -357,7 +346,7 @@ def sweep(repeats, quick):
 
 def _python(*arguments):
     """Run Python in the package's folder; return how long it takes, and what it prints."""
-    seconds, process = timed(
+    process, seconds = timed(
         subprocess.run,
         [sys.executable, *arguments],
         cwd=ROOT,

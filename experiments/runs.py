@@ -133,14 +133,15 @@ def _execute(run):
     gain_min = _optima(*data, run.uplink, run.delay_weight, run.bandwidth)
     index, tests = time_frames(run.frames, len(task_size))
     d, about = task_size[index[-tests:]], {}
-    if run.bandwidth == "equal" or run.scheme == "best_fixed":
+    if run.scheme == "best_fixed" or (run.learns and run.bandwidth == "equal"):
         fixed = best_fixed(network, task_size[index])
+    if run.learns and run.bandwidth == "equal":
         fixed_gain_ratio = gain_min[index[-tests:]] / network.compute_Q(d, fixed)
         about["fixed_gain_ratio"] = fixed_gain_ratio.mean()
     if run.learns:
         net, loop = _compiled(run.compiled)
         net.reset(run.seed)
-        arrays, about["loop_seconds"] = _timed(
+        arrays, about["loop_seconds"] = timed(
             ddlo, net, network, task_size, gain_min, index, loop, quiet=True
         )
         arrays["costs"] = np.array(net.cost_his)
@@ -149,7 +150,7 @@ def _execute(run):
             return decide(net, network, task_size)[1]
 
         scheme(d[:1])  # fetches the trained weights
-        block_seconds = _timed(scheme, d[:TIMED_BLOCK])[1] / min(TIMED_BLOCK, tests)
+        block_seconds = timed(scheme, d[:TIMED_BLOCK])[1] / min(TIMED_BLOCK, tests)
     else:
 
         def scheme(task_size):
@@ -158,14 +159,14 @@ def _execute(run):
             return (SCHEMES | JOINT_SCHEMES)[run.scheme](network, task_size)
 
         scheme(d[:1])  # imports what it needs
-        index, (x, all_seconds) = index[-tests:], _timed(scheme, d)
+        index, (x, all_seconds) = index[-tests:], timed(scheme, d)
         block_seconds = all_seconds / tests
         Q = network.compute_Q(d, x)
         arrays = {"index": index, "decision": x.astype(np.uint8), "Q": Q}
         arrays["gain_ratio"] = gain_min[index] / Q
     alone = []
     while len(alone) < min(TIMED_FRAMES, tests) and sum(alone) < TIMED_SECONDS:
-        alone.append(_timed(scheme, d[len(alone), None])[1])
+        alone.append(timed(scheme, d[len(alone), None])[1])
     return arrays, about | {
         "test_frames": tests,
         "frame_seconds": float(np.median(alone)),
@@ -203,7 +204,8 @@ def best_fixed(mumt, task_size):
     return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
 
 
-def _timed(function, *arguments, **options):
+def timed(function, *arguments, **options):
+    """Return what a call returns, and how many seconds it takes."""
     started = time.perf_counter()
     result = function(*arguments, **options)
     return result, time.perf_counter() - started
@@ -243,16 +245,23 @@ def _optima(path, digest, users, tasks, *constants):
 
 @lru_cache(maxsize=1)
 def _compiled(run):
-    """MemoryDNN or DROO for runs that have this `Run.compiled`, and its compiled loop."""
-    from memory import MemoryDNN, tf
-
-    from .droo import DROO
+    """What `build` returns for runs that have this `Run.compiled`."""
+    from memory import tf
 
     # One run a core: threads of TensorFlow's own would only fight for them. It is too late for this
     # in a process that has used TensorFlow for something else.
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+    return build(run)
+
+
+def build(run):
+    """Return the MemoryDNN or DROO of a run that learns, unseeded, and its compiled loop."""
+    from memory import MemoryDNN
+
+    from .droo import DROO
+
     candidates = {"flips": run.flips, "user_flips": run.user_flips, "recombine": run.recombine}
     size = run.users * run.tasks
     net = (MemoryDNN if run.scheme == "ddlo" else DROO)(

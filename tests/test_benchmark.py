@@ -93,19 +93,19 @@ def test_a_wrong_gain_ratio_is_not_reported(tmp_path, monkeypatch):
 
 
 def test_a_loop_that_does_something_else_is_not_reported(monkeypatch):
-    true_loop = measure.compiled_loop
+    true_build = measure.build
 
-    def another_loop(net, network):
-        loop = true_loop(net, network)
+    def another_build(run):
+        net, loop = true_build(run)
 
         def all_edge(task_size, costs):
             k, x = loop(task_size, costs)
             return k, np.ones_like(x)
 
-        return all_edge
+        return net, all_edge
 
     assert measure.Measured(Run(hidden=(10,))).net.net == [9, 10, 9]
-    monkeypatch.setattr(measure, "compiled_loop", another_loop)
+    monkeypatch.setattr(measure, "build", another_build)
     with pytest.raises(measure.WrongResult, match="decision is not what it is step by step"):
         measure.Measured(Run(hidden=(10,)))
 
