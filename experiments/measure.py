@@ -319,7 +319,7 @@ print(json.dumps([seconds, processor, done, len(failed), ratios]))
 
 def sweep(repeats, quick):
     """Measure the convergence sweeps in one process and in two, each from nothing."""
-    names, seeds, frames = (["net_num"], 1, 600) if quick else (SWEEPS, 5, 20000)
+    names, seeds, frames = (["training_cost"], 2, 600) if quick else (SWEEPS, 5, 20000)
     seconds, busy, ratios = {1: [], 2: []}, {1: [], 2: []}, []
     for _ in range(min(repeats, 2)):  # which takes minutes
         for processes in (1, 2):

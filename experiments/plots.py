@@ -197,7 +197,7 @@ def plot_mends(rows):
 
 
 def plot_scaling(rows):
-    """Plot schemes against users, and against tasks of a user if these differ.
+    """Plot schemes against users, against tasks of a user, or both: against what differs.
 
     From the top: gain ratio, time of a decision, time to decide and learn all frames. The values of
     the rows are "users x tasks".
@@ -205,7 +205,7 @@ def plot_scaling(rows):
     sizes = np.array([[int(count) for count in row["value"].split(" x ")] for row in rows])
     names = ("Users, with {} tasks each", "Tasks of a user, for {} users")
     others = sizes[0][::-1]  # the first size is that of both axes
-    shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1]
+    shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1] or [0]
     figure = Figure(figsize=(5 * max(2, len(shown)), 10), layout="constrained")
     panels = figure.subplots(3, len(shown), sharex="col", sharey="row", squeeze=False)
     numbers = ("mean_gain_ratio", "frame_ms", "loop_seconds")

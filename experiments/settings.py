@@ -64,6 +64,7 @@ JOINT = ("optimum", "DDLO, K = 3", "DDLO, K = 10", MENDED, "DROO's rule, K = 3")
 JOINT += ("DROO's rule, K = 10", BY_PRICE, FOR_EQUAL, "coordinate descent", "all edge", "random")
 JOINT += ("all local",)  # without those that rely on the equal split
 # Users and tasks of a user; the bandwidth grows with the users, so that the problem stays alike.
+# Tables have them all, plots those with as many users or tasks of a user as the first one has.
 SIZES = ((3, 3), (5, 3), (10, 3), (20, 3), (30, 3), (3, 2), (3, 4), (3, 5), (3, 6))
 SCALED = ("optimum", MILP, "DDLO, K = 3", "DDLO, K = 10", MENDED, "DROO's rule, K = 10")
 SCALED += ("coordinate descent",)
