@@ -360,26 +360,29 @@ def run(parameters, network=None):
     index, tests = time_frames(p.frames, len(task_size))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
     with output_folder(out) as folder:
-        from memory import MemoryDNN, use_device
+        # Shown until the bar of the loop is, which takes some seconds.
+        starting = "starting TensorFlow and compiling"
+        with tqdm(desc=starting, bar_format="{desc}", leave=False, disable=None):
+            from memory import MemoryDNN, use_device
 
-        device = use_device(p.device)
-        net = MemoryDNN(
-            net=[task_size.shape[1], *p.hidden, task_size.shape[1]],
-            net_num=p.net_num,
-            learning_rate=p.learning_rate,
-            training_interval=p.training_interval,
-            batch_size=p.batch_size,
-            memory_size=p.memory_size,
-            seed=p.seed,
-            flips=p.flips,
-            user_flips=p.user_flips,
-            users=network.N,
-            recombine=p.recombine,
-        )
-        ready = time.perf_counter()
-        # A utility of the user's own may be plain NumPy, and cannot be compiled then.
-        loop = compiled_loop(net, network) if hasattr(network, "utility") else None
-        compiled = time.perf_counter()
+            device = use_device(p.device)
+            net = MemoryDNN(
+                net=[task_size.shape[1], *p.hidden, task_size.shape[1]],
+                net_num=p.net_num,
+                learning_rate=p.learning_rate,
+                training_interval=p.training_interval,
+                batch_size=p.batch_size,
+                memory_size=p.memory_size,
+                seed=p.seed,
+                flips=p.flips,
+                user_flips=p.user_flips,
+                users=network.N,
+                recombine=p.recombine,
+            )
+            ready = time.perf_counter()
+            # A utility of the user's own may be plain NumPy, and cannot be compiled then.
+            loop = compiled_loop(net, network) if hasattr(network, "utility") else None
+            compiled = time.perf_counter()
         history = ddlo(net, network, task_size, gain_min, index, loop)
         done = time.perf_counter()
 

@@ -39,9 +39,8 @@ def python(*arguments, **options):
         check=False,
         cwd=ROOT,
         env=environment | {"MPLBACKEND": ""},
-        capture_output=True,
         text=True,
-        **options,
+        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
     )
 
 
@@ -342,6 +341,19 @@ def test_command_line_end_to_end(command_line_runs):
     net = MemoryDNN.load(out / "model")
     assert net.net == [9, 30, 20, 9] and net.memory_counter == 1301
     np.testing.assert_array_equal(net.cost_his, history["costs"])
+
+
+def test_a_terminal_shows_what_goes_on(tmp_path):
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    terminal, of_process = pty.openpty()
+    termios.tcsetwinsize(of_process, (24, 100))  # else tqdm takes it for one without columns
+    run = ("main.py", "--frames", 600, "--net-num", 1, "--hidden", 10, "--out", tmp_path / "out")
+    assert python(*run, stderr=of_process).returncode == 0
+    os.close(of_process)
+    shown = os.read(terminal, 10000).decode()
+    os.close(terminal)
+    start, bar = shown.index("starting TensorFlow"), shown.index("600/600")
+    assert start < bar and "gain ratio 0." in shown
 
 
 def test_same_seed_same_run(command_line_runs):
