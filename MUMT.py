@@ -25,8 +25,10 @@ import numpy as np
 
 # Up to this many tasks in all, N*M, the optimum is found by trying all 2**(N*M) decisions.
 ENUMERATED_TASKS = 12
-# Up to this many tasks of a user, M, it is found by trying the 2**M decisions of each user.
+# Up to this many tasks of a user, M, it is found by trying the 2**M decisions of each user, as long
+# as those of all users are no more than so many numbers, which take some 2 GB.
 ENUMERATED_TASKS_OF_A_USER = 20
+ENUMERATED_NUMBERS = 2**26
 BANDWIDTHS = ("equal", "optimal")
 BISECTIONS = 50  # of the price of bandwidth, after which it is as good as exact
 
@@ -56,10 +58,13 @@ class MUMT:
     bandwidth: str = "equal"  # how the users share that of the cell: equal (released) or optimal
 
     def __post_init__(self):
-        for name in ("N", "M"):
+        for name, what in (("N", "users"), ("M", "tasks of a user")):
             count = getattr(self, name)
             if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
-                raise ValueError(f"{name} is {count!r}; a whole number of at least 1 was expected")
+                raise ValueError(
+                    f"{name} is {count!r}; a whole number of {what}, at least 1, was expected"
+                )
+            setattr(self, name, int(count))  # small integers of NumPy's would overflow
         if self.bandwidth not in BANDWIDTHS:
             raise ValueError(
                 f"bandwidth is {self.bandwidth!r}; {' or '.join(BANDWIDTHS)} was expected"
@@ -67,7 +72,8 @@ class MUMT:
         for name in (field.name for field in fields(self) if field.type is float):
             value = getattr(self, name)
             positive = name in ("edge_cpu_rate", "uplink_bandwidth")
-            is_finite = isinstance(value, (int, float, np.number)) and np.isfinite(value)
+            is_real = isinstance(value, (int, float, np.integer, np.floating))
+            is_finite = is_real and not isinstance(value, bool) and np.isfinite(value)
             if not is_finite or value < 0 or (positive and value == 0):
                 kind = "positive" if positive else "non-negative"
                 raise ValueError(f"{name} is {value!r}; a finite, {kind} number was expected")
@@ -132,11 +138,12 @@ class MUMT:
 
     @property
     def exact(self):
-        """Whether `optimum` finds the least utility; where it does not, `lower_bound` bounds it."""
+        """Whether `optimum` finds the least utility; where it does not, `lower_bound` may bound it."""
+        own = self.formulas_of_its_own()
         if self.N * self.M <= ENUMERATED_TASKS:
-            return True
-        separates = self.bandwidth == "equal" or self.N == 1
-        return separates and self.M <= ENUMERATED_TASKS_OF_A_USER
+            return "compute_Q" not in own
+        separates = (self.bandwidth == "equal" or self.N == 1) and own in ([], ["user_utility"])
+        return separates and self._tries_all_of_a_user
 
     def optimum(self, task_size):
         """Return the least utility of all decisions and a decision that reaches it.
@@ -163,11 +170,15 @@ class MUMT:
         ------
         ValueError
             If the task sizes are not as above, or there are too many tasks to try: more than 20 of
-            a user or, with optimal bandwidth for several users, more than 12 in all.
+            a user (17 for 30 users) or, with optimal bandwidth for several users or a `utility` of a
+            subclass's own, more than 12 in all; or if a subclass has its own `compute_Q`.
         """
         task_size = self._checked_frames(task_size)
         self._checked_tasks_of_a_user()
         if not self.exact:
+            for name in self.formulas_of_its_own():
+                if name != "user_utility":
+                    raise ValueError(f"the optimum of {type(self).__name__}'s {name} is not known")
             raise ValueError(
                 f"{self.N * self.M} tasks are too many for the optimum with optimal bandwidth, which "
                 f"is found for up to {ENUMERATED_TASKS}; lower_bound bounds it"
@@ -196,8 +207,9 @@ class MUMT:
         Raises
         ------
         ValueError
-            If the task sizes are not as above, M is more than 20, or the network is of a class
-            with another utility: with equal bandwidth it can have its own `user_utility`.
+            If the task sizes are not as above, there are too many tasks of a user, as for
+            `optimum`, or the network is of a class with another utility: with equal bandwidth it can
+            have its own `user_utility`.
         """
         return self._bound(task_size)[0]
 
@@ -455,11 +467,16 @@ class MUMT:
             )
         return task_size
 
+    @property
+    def _tries_all_of_a_user(self):
+        few = self.M <= ENUMERATED_TASKS_OF_A_USER
+        return few and self.N * self.M * 2**self.M <= ENUMERATED_NUMBERS
+
     def _checked_tasks_of_a_user(self):
-        if self.M > ENUMERATED_TASKS_OF_A_USER:
+        if not self._tries_all_of_a_user:
             raise ValueError(
                 f"M is {self.M}; the optimum is found for up to {ENUMERATED_TASKS_OF_A_USER} tasks "
-                "of a user"
+                "of a user, or for fewer if there are many users"
             )
 
     def _checked_task_size(self, task_size):
@@ -471,10 +488,7 @@ class MUMT:
         return task_size
 
     def _checked(self, name, array):
-        try:
-            array = np.asarray(array, np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} is not an array of numbers: {error}") from None
+        array = real_numbers(name, array, np.float64)
         if array.ndim == 0 or array.shape[-1] != self.N * self.M:
             raise ValueError(
                 f"{name} has shape {array.shape}; {self.N * self.M} entries in the last axis were "
@@ -536,15 +550,12 @@ def load_data(path, network):
             f"{path}: gain_mode has shape {gain_mode.shape}; {task_size.shape} was expected"
         )
     try:
-        gain_min = gain_min.astype(np.float64).ravel()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: gain_min is not an array of numbers: {error}") from error
-    try:
+        gain_min = real_numbers("gain_min", gain_min, np.float64).ravel()
         Q = network.compute_Q(task_size, gain_mode)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     expected, what = Q, "the utility of its gain_mode"
-    bounded = isinstance(network, MUMT) and not network.exact
+    bounded = has_mumts_Q(network) and not network.exact
     if bounded and not np.allclose(gain_min, Q, rtol=1e-9, atol=0):
         some = slice(None, None, max(1, samples // 1000))  # all would take some seconds
         expected, what = np.minimum(gain_min, Q), "the lower bound"
@@ -554,9 +565,28 @@ def load_data(path, network):
         i = wrong[0]
         raise ValueError(
             f"{path}: gain_min of sample {i} is {gain_min[i]}; {expected[i]} was expected, {what}: "
-            "the file is damaged or for another network"
+            "the file is damaged or for another network, by its users, tasks or bandwidth"
         )
     return task_size.astype(np.float64), gain_min
+
+
+def has_mumts_Q(network):
+    """Whether a network's compute_Q is MUMT's, of which `utility` and the rest are the pieces.
+
+    Otherwise compute_Q is all that counts, also of a subclass of MUMT.
+    """
+    return isinstance(network, MUMT) and "compute_Q" not in network.formulas_of_its_own()
+
+
+def real_numbers(name, array, dtype):
+    """Return an array with that dtype. Raises ValueError if it is not of real numbers."""
+    try:
+        array = np.asarray(array)
+        if array.dtype.kind not in "buif":
+            raise ValueError(f"its type is {array.dtype}")
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+    return array.astype(dtype, copy=False)
 
 
 def _sum_left_to_right(terms):

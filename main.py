@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from MUMT import BANDWIDTHS, MUMT, load_data
+from MUMT import BANDWIDTHS, MUMT, has_mumts_Q, load_data
 
 # TensorFlow, SciPy and Matplotlib are imported where they are needed: --help does without them.
 
@@ -35,7 +35,7 @@ class Parameters:
     tasks: int = 3  # M, tasks of each user in a time frame
     bandwidth: Literal[BANDWIDTHS] = "equal"  # how users share it: equal, as released, or optimal
     uplink: float = 100  # bandwidth of the cell, Mbit/s
-    frames: int = 20000  # time frames; the last fifth is the test, in which learning goes on
+    frames: int = 20000  # time frames; the last ones, up to a fifth, are the test; learning goes on
     net_num: int = 3  # K, parallel DNNs
     hidden: tuple[int, ...] = (120, 80)  # neurons of each hidden layer of a DNN
     learning_rate: float = 0.01  # of Adam
@@ -145,9 +145,20 @@ def compiled_loop(net, network):
     training, up to `blocks_in_a_call` of them, and the network's `task_costs` of these; it returns
     the chosen DNNs (frames,) and their decisions (frames, N*M). A call into TensorFlow for each
     step would take longer than what it computes.
+
+    Raises ValueError if the network or the DNNs are of a class with methods of its own that this
+    would pass over. `ddlo` without a loop calls them.
     """
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp
+
+    from memory import MemoryDNN
+
+    if not has_mumts_Q(network):
+        raise ValueError(f"{type(network).__name__} has its own compute_Q: it cannot be compiled")
+    for name in ("decode", "encode", "remember", "learn"):
+        if getattr(type(net), name) is not getattr(MemoryDNN, name):
+            raise ValueError(f"{type(net).__name__} has its own {name}: it cannot be compiled")
 
     interval, tasks = net.training_interval, net.net[0]
     most = blocks_in_a_call(interval)
@@ -226,6 +237,8 @@ def make_report(history, tests, network, task_size, gain_min, seed):
         "random": np.random.default_rng(seed).integers(0, 2, d.shape),
     }
     reference = reference_of(network, task_size, gain_min)
+    if history["gain_ratio"].max() > 1 + 1e-9:
+        reference = "best known utility"  # was known: there is a better decision
     mean_utility = {"ddlo": Q.mean(), reference: gain_min[index].mean()}
     mean_utility |= {name: network.compute_Q(d, x).mean() for name, x in schemes.items()}
     return {
@@ -242,11 +255,13 @@ def make_report(history, tests, network, task_size, gain_min, seed):
 
 def reference_of(network, task_size, gain_min):
     """Return what a data set's gain_min are: optimum, lower bound, or else best known utility."""
-    if not isinstance(network, MUMT) or network.exact:
+    if not has_mumts_Q(network) or network.exact:
         return "optimum"
-    bound = network.lower_bound(task_size[:10])
-    is_bound = np.allclose(bound, gain_min[:10], rtol=1e-9, atol=0)
-    return "lower bound" if is_bound else "best known utility"
+    with contextlib.suppress(ValueError):  # of a class with another utility
+        bound = network.lower_bound(task_size[:10])
+        if np.allclose(bound, gain_min[:10], rtol=1e-9, atol=0):
+            return "lower bound"
+    return "best known utility"
 
 
 def optimal_share(gain_ratio):
@@ -322,6 +337,7 @@ def show(net, gain_ratio, tests):
 @contextlib.contextmanager
 def output_folder(out):
     """Yield a folder to write into; its files move to `out` if all goes well, else they vanish."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
@@ -329,8 +345,9 @@ def output_folder(out):
             for file in Path(folder).iterdir():
                 os.replace(file, out / file.name)
     except BaseException:
-        with contextlib.suppress(OSError):
-            out.rmdir()  # unless there are files of another run in it
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # unless there are other files in it
         raise
 
 
@@ -352,7 +369,7 @@ def run(parameters, network=None):
         raise ValueError(f"frames is {p.frames}; a whole number of at least 1 was expected")
     if network is None:
         network = MUMT(p.users, p.tasks, uplink_bandwidth=p.uplink / 8, bandwidth=p.bandwidth)
-    if p.recombine and not hasattr(network, "recombine"):
+    if p.recombine and not has_mumts_Q(network):
         raise ValueError(
             f"recombine needs users' parts of Q, and {type(network).__name__} has none"
         )
@@ -380,8 +397,9 @@ def run(parameters, network=None):
                 recombine=p.recombine,
             )
             ready = time.perf_counter()
-            # A utility of the user's own may be plain NumPy, and cannot be compiled then.
-            loop = compiled_loop(net, network) if hasattr(network, "utility") else None
+            # A utility of the user's own may be plain NumPy. And without trainings there is no block.
+            is_compiled = has_mumts_Q(network) and p.training_interval <= p.frames
+            loop = compiled_loop(net, network) if is_compiled else None
             compiled = time.perf_counter()
         history = ddlo(net, network, task_size, gain_min, index, loop)
         done = time.perf_counter()
@@ -435,6 +453,11 @@ def command_line(function, parameters):
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {str(error) or 'out of memory'}")
+    except Exception as error:
+        # TensorFlow's MemoryError, which is imported only where TensorFlow is.
+        if type(error).__name__ != "ResourceExhaustedError":
+            raise
+        sys.exit(f"{Path(sys.argv[0]).name}: out of memory")
 
 
 if __name__ == "__main__":

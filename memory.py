@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from MUMT import real_numbers
+
 
 @contextlib.contextmanager
 def quiet_stderr():
@@ -144,9 +146,9 @@ class MemoryDNN:
         users=1,
         recombine=False,
     ):
-        self.net = [_count(f"net[{i}]", width) for i, width in enumerate(net)]
-        if len(self.net) < 2:
+        if not np.iterable(net) or len(net) < 2:
             raise ValueError(f"net is {net}; an input and an output layer at least were expected")
+        self.net = [_count(f"net[{i}]", width) for i, width in enumerate(net)]
         self.net_num = _count("net_num", net_num)
         if not isinstance(learning_rate, (int, float, np.number)) or not 0 < learning_rate < np.inf:
             raise ValueError(
@@ -233,9 +235,9 @@ class MemoryDNN:
         # near to 0 that rounding, even 200 times as large, could turn the decision.
         terms = forward(self._absolute_weights, np.abs(frames), _relu)
         rows = np.flatnonzero(self._unsure(logits, 1e-6 * terms))
-        block = np.zeros((self.training_interval, self.net[0]), np.float32)
         while len(rows):
-            some, rows = rows[: len(block)], rows[len(block) :]
+            some, rows = np.split(rows, [self.training_interval])
+            block = np.zeros((self.training_interval, self.net[0]), np.float32)
             block[: len(some)] = frames[some]
             logits[:, some] = self._compiled_logits(block).numpy()[:, : len(some)]
         decisions = self.candidates(logits).astype(np.int32)
@@ -344,12 +346,14 @@ class MemoryDNN:
 
         Raises ValueError if the number of arrays or a shape differs, or an entry is not finite.
         """
-        weights = [np.asarray(w, np.float32) for w in weights]
+        if not np.iterable(weights):
+            raise ValueError(f"weights are {weights}; a list of arrays was expected")
+        weights = [real_numbers(f"weights[{i}]", w, np.float32) for i, w in enumerate(weights)]
         found, expected = ([tuple(w.shape) for w in ws] for ws in (weights, self._weights))
         if found != expected:
             raise ValueError(f"weights have shapes {found}; {expected} were expected")
-        if not all(np.isfinite(w).all() for w in weights):
-            raise ValueError("weights have an entry that is not finite; finite ones were expected")
+        for i, w in enumerate(weights):
+            _finite(f"weights[{i}]", w)
         for variable, w in zip(self._weights, weights):
             variable.assign(w)
         self._numpy_weights = None
@@ -400,11 +404,14 @@ class MemoryDNN:
             with np.load(path, allow_pickle=False) as content:
                 loaded = cls(**json.loads(str(content["parameters"])))
                 loaded._random.bit_generator.state = json.loads(str(content["random_state"]))
-                loaded.memory[:] = content["memory"]
-                loaded.memory_counter = int(content["memory_counter"])
+                loaded.memory_counter = _count("memory_counter", int(content["memory_counter"]))
                 loaded.cost_his = content["cost_his"].tolist()
+                shapes = [content["memory"].shape, len(loaded.cost_his)]
+                if shapes != [loaded.memory.shape, loaded.net_num]:
+                    raise ValueError("memory or costs do not go with the parameters")
+                loaded.memory[:] = content["memory"]
                 for i, variable in enumerate(loaded._variables()):
-                    variable.assign(content[f"variable_{i}"])
+                    variable.assign(_finite(f"variable_{i}", content[f"variable_{i}"]))
         except (
             LookupError,
             TypeError,
@@ -580,14 +587,15 @@ def _count(name, value, least=1, most=2**31 - 1):  # rows and counts are int32 i
 
 
 def _inputs(name, array, length):
-    try:
-        array = np.asarray(array, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+    array = real_numbers(name, array, np.float32)
     if array.ndim not in (1, 2) or array.shape[-1] != length:
         raise ValueError(
             f"{name} has shape {array.shape}; ({length},) or (frames, {length}) was expected"
         )
+    return _finite(name, array)
+
+
+def _finite(name, array):
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has an entry that is not finite; finite ones were expected")
     return array

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from main import command_line
-from MUMT import BANDWIDTHS, ENUMERATED_TASKS, MUMT, all_decisions
+from MUMT import BANDWIDTHS, ENUMERATED_TASKS, MUMT, all_decisions, has_mumts_Q
 
 
 @dataclass
@@ -46,9 +46,9 @@ def task_sizes(samples, users, tasks):
 def generate(network, samples):
     """Return a data set of so many samples for the network, as a dict of what is in its file.
 
-    task_size int32 (samples, N*M), gain_min float64 (1, samples), gain_mode int32 (samples, N*M),
-    and bandwidth, the network's rule. The network is a MUMT, or another object with N, M and
-    compute_Q: ValueError if it has more than 12 tasks in all, and no `optimum` of its own.
+    task_size int32 (samples, N*M), gain_min float64 (1, samples), gain_mode int32 (samples, N*M);
+    and bandwidth if it is not shared as published. The network is a MUMT, or another object with N, M
+    and compute_Q: ValueError if it has more than 12 tasks in all, and no `optimum` of its own.
     """
     data = {
         "task_size": np.empty((samples, network.N * network.M), np.int32),
@@ -63,7 +63,7 @@ def generate(network, samples):
             best = least_utility(network, data["task_size"][now])
             data["gain_min"][0, now], data["gain_mode"][now] = best
             bar.update(len(part))
-    if isinstance(network, MUMT):
+    if isinstance(network, MUMT) and network.bandwidth != MUMT.bandwidth:
         data["bandwidth"] = network.bandwidth
     return data
 
@@ -73,10 +73,10 @@ def least_utility(network, task_size):
 
     Where the optimum is out of reach, this is its lower bound, with a decision near it.
     """
-    is_mumts = isinstance(network, MUMT) and type(network).optimum is MUMT.optimum
-    if is_mumts and not network.exact:
+    is_mumts = getattr(type(network), "optimum", None) is MUMT.optimum
+    if is_mumts and has_mumts_Q(network) and not network.exact:
         return network.lower_bound(task_size), network.decide_by_price(task_size)
-    if hasattr(network, "optimum"):
+    if hasattr(network, "optimum") and (not is_mumts or has_mumts_Q(network)):
         return network.optimum(task_size)
     if task_size.shape[1] > ENUMERATED_TASKS:
         raise ValueError(
@@ -123,6 +123,8 @@ def main(options):
     if options.uplink != Options.uplink:
         name += f"_{options.uplink:g}"
     out = options.out or Path("data", f"{name}.mat")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder; a file to write was expected")
     if out.exists() and not options.force:
         raise FileExistsError(f"{out} is there already; --force overwrites it")
     if not out.parent.is_dir():

@@ -15,14 +15,16 @@ DATA = ROOT / "data" / "MUMT_data_3X3.mat"
 def command(module):
     """Return a function of monkeypatch and arguments that runs a module's command line here.
 
-    It returns what the command exits with: a message or a code, or None if it ends well.
+    The module is one of the experiments or main. The function returns what the command exits with: a
+    message or a code, or None if it ends well.
     """
 
     def cli(monkeypatch, *arguments):
         name = module.__name__.split(".")[-1]
+        names = ("run", "Parameters") if name == "main" else ("main", "Options")
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
         try:
-            command_line(module.main, module.Options)
+            command_line(*(getattr(module, name) for name in names))
         except SystemExit as end:
             return end.code
 

@@ -181,8 +181,10 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
         (("--tasks", -1), "M is -1"),
         (("--samples", 0), "samples is 0"),
         (("--users", 2, "--tasks", 21, "--samples", 1, "--out", "data.mat"), "M is 21"),
+        (("--users", 30, "--tasks", 18, "--samples", 1, "--out", "data.mat"), "for fewer if"),
         (("--uplink", 0), "uplink_bandwidth is 0.0; a finite, positive number"),
         (("--out", "missing/data.mat"), "no folder missing"),
+        (("--out", ".", "--force"), ". is a folder; a file to write was expected"),
     ],
 )
 def test_generator_refuses(tmp_path, monkeypatch, arguments, message):

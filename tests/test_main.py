@@ -14,12 +14,16 @@ import pytest
 import scipy.io
 
 import main
+import memory
+from experiments import generate_data
 from experiments.generate_data import generate, save_data
 from main import Parameters, compiled_loop, ddlo, decide, dnn_input, keep_best, time_frames
 from memory import MemoryDNN
 from MUMT import MUMT
 
-from .conftest import DATA, ROOT
+from .conftest import DATA, ROOT, command
+
+cli = command(main)
 
 FILES = {
     "gain_ratio.png",
@@ -54,22 +58,27 @@ def assert_same_run(one, other):
     np.testing.assert_array_equal(one[1].draw(5000), other[1].draw(5000))
 
 
+CANDIDATES = [
+    {},
+    {"flips": 2},
+    {"flips": 9, "recombine": True},
+    {"flips": 1, "user_flips": 2, "recombine": True},
+    {"net_num": 10, "user_flips": 3, "recombine": True},
+]
+TRAININGS = [
+    {"net_num": 1, "training_interval": 1},
+    {"net_num": 5, "training_interval": 64, "memory_size": 300, "batch_size": 32},
+    {"training_interval": 23, "memory_size": 7},  # a block is longer than the memory
+    {"training_interval": 2000},  # no training at all
+]
+
+
 @pytest.mark.parametrize(
-    "parameters",
-    [
-        {},
-        {"net_num": 1, "training_interval": 1},
-        {"net_num": 5, "training_interval": 64, "memory_size": 300, "batch_size": 32},
-        {"training_interval": 23, "memory_size": 7},  # a block is longer than the memory
-        {"training_interval": 2000},  # no training at all
-        {"flips": 2},
-        {"flips": 9, "recombine": True},
-        {"flips": 1, "user_flips": 2, "recombine": True},
-        {"net_num": 10, "user_flips": 3, "recombine": True},
-    ],
+    "bandwidth, parameters",
+    [("equal", parameters) for parameters in CANDIDATES + TRAININGS]
+    + [("optimal", CANDIDATES[i]) for i in (0, 3, 4)],
 )
-@pytest.mark.parametrize("bandwidth", ["equal", "optimal"])
-def test_compiled_loop_gives_the_plain_loops_run(published, parameters, bandwidth):
+def test_compiled_loop_gives_the_plain_loops_run(published, bandwidth, parameters):
     task_size, gain_min = published
     network = MUMT(3, 3, bandwidth=bandwidth)
     index, _ = time_frames(1737, 20000)
@@ -230,6 +239,48 @@ def test_run_with_a_utility_of_the_users_own(tmp_path):
     assert MUMT(**{k: v for k, v in saved[1]["network"].items() if k != "class"}) == MUMT(3, 3)
 
 
+class Penalty(MUMT):
+    """A utility of a user's own that inherits all from MUMT but compute_Q."""
+
+    def compute_Q(self, task_size, decision):
+        penalty = 100 * np.asarray(decision)[..., 0]  # on offloading the first task
+        return super().compute_Q(task_size, decision) + penalty
+
+
+def test_own_compute_Q_of_a_subclass_is_what_counts(tmp_path):
+    network = Penalty(3, 3)
+    data = generate(network, 400)
+    Q = network.compute_Q(data["task_size"], data["gain_mode"])
+    np.testing.assert_array_equal(data["gain_min"][0], Q)
+    assert not data["gain_mode"][:, 0].any()
+    save_data(tmp_path / "data.mat", data)
+    parameters = Parameters(tmp_path / "data.mat", frames=900, hidden=(20,), out=tmp_path / "out")
+    report = main.run(parameters, network)
+    assert report["reference"] == "optimum"
+    net = MemoryDNN([9, 20, 9], 3, seed=0)
+    task_size, gain_min = data["task_size"].astype(float), data["gain_min"][0]
+    index, _ = time_frames(900, 400)
+    by_hand = ddlo(net, network, task_size, gain_min, index)
+    history = np.load(tmp_path / "out" / "history.npz")
+    for key in by_hand:
+        np.testing.assert_array_equal(history[key], by_hand[key])
+    parameters.recombine = True
+    with pytest.raises(ValueError, match="recombine needs users' parts of Q, and Penalty has none"):
+        main.run(parameters, network)
+
+
+class OwnLearn(MemoryDNN):
+    def learn(self):
+        raise AssertionError
+
+
+def test_methods_of_ones_own_are_not_compiled_away(network):
+    with pytest.raises(ValueError, match="Penalty has its own compute_Q: it cannot be compiled"):
+        compiled_loop(MemoryDNN([9, 5, 9], 1), Penalty(3, 3))
+    with pytest.raises(ValueError, match="OwnLearn has its own learn: it cannot be compiled"):
+        compiled_loop(OwnLearn([9, 5, 9], 1), network)
+
+
 def test_run_of_a_network_of_another_size_than_the_parameters_say(tmp_path):
     network = MUMT(4, 2, delay_weight=2)
     save_data(tmp_path / "data.mat", generate(network, 100))
@@ -254,6 +305,23 @@ def test_reference_of_data_without_the_optimum(tmp_path, capsys):
         assert f"optimal decisions  not known; the gain ratio is that to the {kind}\n" in printed
         assert kind in report["mean_utility"] and "optimum" not in report["mean_utility"]
         data["gain_min"] = network.compute_Q(data["task_size"], data["gain_mode"])[None]
+
+
+def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):
+    data = generate(network, 100)
+    data["gain_mode"][:] = 1
+    data["gain_min"][0] = network.compute_Q(data["task_size"], data["gain_mode"])
+    save_data(tmp_path / "data.mat", data)
+    parameters = Parameters(tmp_path / "data.mat", frames=50, hidden=(20,), out=tmp_path / "out")
+    report = main.run(parameters)
+    assert report["reference"] == "best known utility" and report["optimal_share"] is None
+
+
+def test_no_training_takes_no_memory(tmp_path):
+    parameters = Parameters(DATA, frames=700, hidden=(5,), out=tmp_path / "out")
+    parameters.training_interval = 10**6
+    main.run(parameters)
+    assert np.load(tmp_path / "out" / "history.npz")["costs"].shape == (3, 0)
 
 
 def test_report_by_hand():
@@ -370,14 +438,6 @@ def test_same_seed_same_run(command_line_runs):
     assert reports[0] == reports[1]
 
 
-def cli(monkeypatch, *arguments):
-    """Run main.py's command line in this process; return what it exits with."""
-    monkeypatch.setattr(sys, "argv", ["main.py", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main.command_line(main.run, Parameters)
-    return end.value.code
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -450,6 +510,26 @@ def test_failed_write_leaves_the_files_of_the_run_before(tmp_path, monkeypatch):
     assert [file.read_text() for file in out.iterdir()] == ["kept"]
 
 
+def test_failed_run_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "there").mkdir()
+    diverging = ("--learning-rate", 1e30, "--frames", 700, "--hidden", 5)
+    message = cli(monkeypatch, *diverging, "--out", tmp_path / "there" / "a" / "b")
+    assert "the training diverges" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert not list((tmp_path / "there").iterdir())
+
+
+def test_more_memory_than_there_is(tmp_path, monkeypatch):
+    def no_memory(*arguments, **parameters):
+        raise memory.tf.errors.ResourceExhaustedError(None, None, "out of memory on some device")
+
+    monkeypatch.setattr(memory, "MemoryDNN", no_memory)
+    monkeypatch.chdir(ROOT)
+    assert cli(monkeypatch, "--out", tmp_path / "out") == "main.py: out of memory"
+    assert not list(tmp_path.iterdir())
+
+
 def test_interrupted_run_ends_cleanly(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -491,15 +571,15 @@ def test_help_lists_the_parameters_and_waits_for_no_heavy_import():
 
 
 @pytest.mark.parametrize("users, reference", [(2, "optimum"), (7, "lower bound")])
-def test_optimal_bandwidth_by_command_line(tmp_path, users, reference):
+def test_optimal_bandwidth_by_command_line(tmp_path, monkeypatch, capsys, users, reference):
     data, out = tmp_path / "data.mat", tmp_path / "out"
     network = ("--users", users, "--tasks", 2, "--bandwidth", "optimal", "--uplink", 60)
-    made = python("-m", "experiments.generate_data", *network, "--samples", 300, "--out", data)
-    assert made.returncode == 0, made.stderr
+    made = command(generate_data)(monkeypatch, *network, "--samples", 300, "--out", data)
+    assert made is None
     mended = ("--frames", 900, "--hidden", 20, 10, "--user-flips", 2, "--recombine")
-    process = python("main.py", *network, *mended, "--data", data, "--out", out)
-    assert process.returncode == 0 and process.stderr == ""
-    assert ("the gain ratio is that to the lower bound" in process.stdout) == (users == 7)
+    assert cli(monkeypatch, *network, *mended, "--data", data, "--out", out) is None
+    printed = capsys.readouterr().out
+    assert ("the gain ratio is that to the lower bound" in printed) == (users == 7)
     report = json.loads((out / "report.json").read_text())
     assert report["reference"] == reference and 0.9 < report["mean_gain_ratio"] <= 1
     history, content = np.load(out / "history.npz"), scipy.io.loadmat(data)

@@ -405,6 +405,10 @@ def test_load_refuses(tmp_path):
         whole | {"parameters": json.dumps(parameters | {"net_num": 0})},
         whole | {"parameters": json.dumps(parameters | {"net": [9, 100, 80, 9]})},
         whole | {"parameters": "{"},
+        whole | {"memory_counter": -5},
+        whole | {"memory": whole["memory"][:1]},
+        whole | {"cost_his": whole["cost_his"][:0]},
+        whole | {"variable_0": np.full_like(whole["variable_0"], np.nan)},
     ]
     for bad in bad_contents:
         np.savez(path, **bad)
@@ -464,6 +468,7 @@ def test_output_graph_logs_every_cost_for_tensorboard(tmp_path, monkeypatch):
     [
         ({"net": []}, "net is"),
         ({"net": [9]}, "net is"),
+        ({"net": 9}, "net is 9; an input and an output layer"),
         ({"net": [9, 0, 9]}, r"net\[1\] is 0"),
         ({"net": [9, 1.5, 9]}, r"net\[1\] is 1.5"),
         ({"net_num": 0}, "net_num is 0"),
@@ -508,6 +513,7 @@ def test_parameters_out_of_range(parameters, message):
         (lambda mem: mem.set_weights(mem.get_weights()[:4]), "weights have shapes"),
         (lambda mem: mem.set_weights([w[:1] for w in mem.get_weights()]), "weights have shapes"),
         (lambda mem: mem.set_weights([w + np.nan for w in mem.get_weights()]), "not finite"),
+        (lambda mem: mem.set_weights(None), "weights are None; a list of arrays was expected"),
     ],
 )
 def test_bad_input_changes_nothing(call, message):

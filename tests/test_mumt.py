@@ -154,6 +154,8 @@ def test_optimum_of_a_large_network():
         (3, 3, {"local_energy_per_bit": np.nan}, "local_energy_per_bit is nan"),
         (3, 3, {"local_time_per_bit": np.inf}, "local_time_per_bit is inf"),
         (3, 3, {"edge_cost_per_bit": "1"}, "edge_cost_per_bit is '1'"),
+        (3, 3, {"delay_weight": True}, "delay_weight is True"),
+        (3, 3, {"delay_weight": 1 + 0j}, r"delay_weight is \(1\+0j\)"),
     ],
 )
 def test_parameters_out_of_range(N, M, constants, message):
@@ -177,6 +179,9 @@ def test_parameters_out_of_range(N, M, constants, message):
         ([10] * 4, [1, 0, 1, np.nan], "decision has an entry nan"),
         (["a"] * 4, [1] * 4, "task_size is not an array of numbers"),
         ([10] * 4, [[1], [1, 0]], "decision is not an array of numbers"),
+        ([10] * 4, ["1"] * 4, "decision is not an array of numbers: its type is <U1"),
+        ([10] * 4, [1 + 0j] * 4, "decision is not an array of numbers: its type is complex128"),
+        ([10, 10, 10, None], [1] * 4, "task_size is not an array of numbers: its type is object"),
         (np.full((3, 4), 10), np.ones((2, 4)), "leading dimensions"),
     ],
 )
@@ -193,8 +198,14 @@ def test_bad_input(task_size, decision, message):
         (MUMT(2, 2), np.full((2, 2, 4), 10), "one or two axes"),
         (MUMT(2, 2), [10, 10, 10, np.nan], "task_size has an entry nan"),
         (MUMT(1, 21), [10] * 21, "M is 21"),
+        (MUMT(30, 18), [10] * 540, "M is 18; .* or for fewer if there are many users"),
     ],
 )
 def test_optimum_refuses(network, task_size, message):
     with pytest.raises(ValueError, match=message):
         network.optimum(task_size)
+
+
+def test_counts_of_numpy_do_not_overflow():
+    network = MUMT(np.uint8(20), np.uint8(20))
+    assert network.compute_Q(np.full(400, 10), np.ones(400)) > 0
