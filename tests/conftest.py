@@ -1,5 +1,6 @@
 """What the tests share: the published data set, and the network it was made for."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 
 from main import command_line
 from MUMT import MUMT, load_data
+
+# A shell has its background processes ignore Ctrl-C, and so would those that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "MUMT_data_3X3.mat"
