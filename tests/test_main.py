@@ -19,7 +19,7 @@ from experiments import generate_data
 from experiments.generate_data import generate, save_data
 from main import Parameters, compiled_loop, ddlo, decide, dnn_input, keep_best, time_frames
 from memory import MemoryDNN
-from MUMT import MUMT
+from MUMT import MUMT, load_data
 
 from .conftest import DATA, ROOT, command
 
@@ -253,6 +253,9 @@ def test_own_compute_Q_of_a_subclass_is_what_counts(tmp_path):
     Q = network.compute_Q(data["task_size"], data["gain_mode"])
     np.testing.assert_array_equal(data["gain_min"][0], Q)
     assert not data["gain_mode"][:, 0].any()
+    save_data(tmp_path / "of_mumt.mat", generate(MUMT(3, 3, delay_weight=2), 400))
+    with pytest.raises(ValueError, match="was expected, the utility of its gain_mode"):
+        load_data(tmp_path / "of_mumt.mat", network)
     save_data(tmp_path / "data.mat", data)
     parameters = Parameters(tmp_path / "data.mat", frames=900, hidden=(20,), out=tmp_path / "out")
     report = main.run(parameters, network)
