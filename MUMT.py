@@ -582,11 +582,11 @@ def real_numbers(name, array, dtype):
     """Return an array with that dtype. Raises ValueError if it is not of real numbers."""
     try:
         array = np.asarray(array)
-        if array.dtype.kind not in "buif":
-            raise ValueError(f"its type is {array.dtype}")
-    except ValueError as error:
+        if array.dtype.kind not in "buifO":  # a complex number or a text could be made a real one
+            raise TypeError(f"its type is {array.dtype}")
+        return array.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
-    return array.astype(dtype, copy=False)
 
 
 def _sum_left_to_right(terms):

@@ -181,7 +181,7 @@ def test_parameters_out_of_range(N, M, constants, message):
         ([10] * 4, [[1], [1, 0]], "decision is not an array of numbers"),
         ([10] * 4, ["1"] * 4, "decision is not an array of numbers: its type is <U1"),
         ([10] * 4, [1 + 0j] * 4, "decision is not an array of numbers: its type is complex128"),
-        ([10, 10, 10, None], [1] * 4, "task_size is not an array of numbers: its type is object"),
+        ([10, 10, 10, None], [1] * 4, "task_size has an entry nan"),
         (np.full((3, 4), 10), np.ones((2, 4)), "leading dimensions"),
     ],
 )
@@ -204,6 +204,11 @@ def test_bad_input(task_size, decision, message):
 def test_optimum_refuses(network, task_size, message):
     with pytest.raises(ValueError, match=message):
         network.optimum(task_size)
+
+
+def test_arrays_of_objects_that_are_numbers():
+    d, x = np.array([10, 20.5], dtype=object), [True, 0]
+    assert MUMT(1, 2).compute_Q(d, x) == MUMT(1, 2).compute_Q([10, 20.5], [1, 0])
 
 
 def test_counts_of_numpy_do_not_overflow():
