@@ -135,6 +135,14 @@ def test_data_set_for_a_utility_of_the_users_own(tmp_path):
         generate_data.generate(PlainUtility(1, 13), 20)
 
 
+class OwnQ(MUMT):
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, decision) + 1
+
+    def optimum(self, task_size):
+        return np.full(len(task_size), 7.0), np.ones(task_size.shape)
+
+
 class OwnOptimum(MUMT):
     def user_utility(self, costs, decision, np=np):
         return 2 * super().user_utility(costs, decision, np)
@@ -145,6 +153,7 @@ class OwnOptimum(MUMT):
 
 
 def test_optimum_of_a_subclass_is_asked():
+    assert (generate_data.generate(OwnQ(5, 3), 4)["gain_min"] == 7).all()
     network = OwnOptimum(5, 3, bandwidth="optimal")
     assert not network.exact
     data = generate_data.generate(network, 5)

@@ -310,6 +310,17 @@ def test_reference_of_data_without_the_optimum(tmp_path, capsys):
         data["gain_min"] = network.compute_Q(data["task_size"], data["gain_mode"])[None]
 
 
+class Slowest(MUMT):
+    def utility(self, costs, decision, np=np):
+        return np.max(self.user_utility(costs, decision, np), axis=-1)
+
+
+def test_reference_of_a_utility_without_a_bound():
+    assert main.reference_of(Slowest(3, 5), np.full((2, 15), 10.0), np.ones(2)) == (
+        "best known utility"
+    )
+
+
 def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):
     data = generate(network, 100)
     data["gain_mode"][:] = 1
@@ -320,7 +331,8 @@ def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):
     assert report["reference"] == "best known utility" and report["optimal_share"] is None
 
 
-def test_no_training_takes_no_memory(tmp_path):
+def test_nothing_is_compiled_for_a_run_without_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "compiled_loop", None)  # its blocks would take much memory
     parameters = Parameters(DATA, frames=700, hidden=(5,), out=tmp_path / "out")
     parameters.training_interval = 10**6
     main.run(parameters)
