@@ -63,6 +63,8 @@ def decide(net, network, task_size):
     """
     candidates = net.decode(dnn_input(task_size))  # every DNN decides
     Q = network.compute_Q(task_size, candidates)  # score the decisions
+    if net.recombine:
+        check_recombines(network)
     costs = network.task_costs(task_size) if net.recombine else None
     return keep_best(network, costs, candidates, Q, net.recombine)
 
@@ -82,6 +84,15 @@ def keep_best(network, costs, candidates, Q, recombine, np=np):
         k = np.where(better, len(candidates), k)
         x = np.where(better[:, None], recombined, x)
     return k, x
+
+
+def check_recombines(network):
+    """Raise ValueError if a network has no `recombine`, or one that is not that of its compute_Q."""
+    is_mumts = not isinstance(network, MUMT) or has_mumts_Q(network)
+    if not hasattr(network, "recombine") or not is_mumts:
+        raise ValueError(
+            f"recombine needs users' parts of Q, and {type(network).__name__} has none"
+        )
 
 
 def ddlo(net, network, task_size, gain_min, index, loop=None, quiet=False):
@@ -255,7 +266,8 @@ def make_report(history, tests, network, task_size, gain_min, seed):
 
 def reference_of(network, task_size, gain_min):
     """Return what a data set's gain_min are: optimum, lower bound, or else best known utility."""
-    if not has_mumts_Q(network) or network.exact:
+    has_own = not has_mumts_Q(network) or type(network).optimum is not MUMT.optimum
+    if has_own or network.exact:
         return "optimum"
     with contextlib.suppress(ValueError):  # of a class with another utility
         bound = network.lower_bound(task_size[:10])
@@ -369,10 +381,8 @@ def run(parameters, network=None):
         raise ValueError(f"frames is {p.frames}; a whole number of at least 1 was expected")
     if network is None:
         network = MUMT(p.users, p.tasks, uplink_bandwidth=p.uplink / 8, bandwidth=p.bandwidth)
-    if p.recombine and not has_mumts_Q(network):
-        raise ValueError(
-            f"recombine needs users' parts of Q, and {type(network).__name__} has none"
-        )
+    if p.recombine:
+        check_recombines(network)
     task_size, gain_min = load_data(p.data, network)
     index, tests = time_frames(p.frames, len(task_size))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])

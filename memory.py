@@ -146,9 +146,10 @@ class MemoryDNN:
         users=1,
         recombine=False,
     ):
-        if not np.iterable(net) or len(net) < 2:
+        layers = list(net) if np.iterable(net) else []
+        if len(layers) < 2:
             raise ValueError(f"net is {net}; an input and an output layer at least were expected")
-        self.net = [_count(f"net[{i}]", width) for i, width in enumerate(net)]
+        self.net = [_count(f"net[{i}]", width) for i, width in enumerate(layers)]
         self.net_num = _count("net_num", net_num)
         if not isinstance(learning_rate, (int, float, np.number)) or not 0 < learning_rate < np.inf:
             raise ValueError(
@@ -411,7 +412,7 @@ class MemoryDNN:
                     raise ValueError("memory or costs do not go with the parameters")
                 loaded.memory[:] = content["memory"]
                 for i, variable in enumerate(loaded._variables()):
-                    variable.assign(_finite(f"variable_{i}", content[f"variable_{i}"]))
+                    variable.assign(content[f"variable_{i}"])
         except (
             LookupError,
             TypeError,

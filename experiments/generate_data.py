@@ -80,7 +80,8 @@ def least_utility(network, task_size):
         return network.optimum(task_size)
     if task_size.shape[1] > ENUMERATED_TASKS:
         raise ValueError(
-            f"{type(network).__name__} has {task_size.shape[1]} tasks and no method optimum; up to "
+            f"{type(network).__name__} has {task_size.shape[1]} tasks and no method optimum of its "
+            f"own; up to "
             f"{ENUMERATED_TASKS} tasks can be decided in all ways"
         )
     decisions = all_decisions(task_size.shape[1])

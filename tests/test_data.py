@@ -131,7 +131,9 @@ def test_data_set_for_a_utility_of_the_users_own(tmp_path):
     generate_data.save_data(tmp_path / "own.mat", generate_data.generate(PlainUtility(2, 2), 20))
     task_size, gain_min = load_data(tmp_path / "own.mat", PlainUtility(2, 2))
     np.testing.assert_array_equal(gain_min, np.minimum(task_size, 15).sum(axis=1))
-    with pytest.raises(ValueError, match="PlainUtility has 13 tasks and no method optimum"):
+    with pytest.raises(
+        ValueError, match="PlainUtility has 13 tasks and no method optimum of its own"
+    ):
         generate_data.generate(PlainUtility(1, 13), 20)
 
 
@@ -150,6 +152,17 @@ class OwnOptimum(MUMT):
     def optimum(self, task_size):
         x = np.ones(np.shape(task_size), np.int32)
         return self.compute_Q(task_size, x), x
+
+
+def test_data_for_another_utility_without_a_bound(tmp_path):
+    generate_data.save_data(tmp_path / "data.mat", generate_data.generate(MUMT(5, 3), 5))
+    with pytest.raises(ValueError, match="data.mat: .* the utility of its gain_mode"):
+        load_data(tmp_path / "data.mat", OwnUtility(5, 3))
+
+
+class OwnUtility(MUMT):
+    def utility(self, costs, decision, np=np):
+        return np.max(self.user_utility(costs, decision, np), axis=-1)
 
 
 def test_optimum_of_a_subclass_is_asked():

@@ -270,6 +270,8 @@ def test_own_compute_Q_of_a_subclass_is_what_counts(tmp_path):
     parameters.recombine = True
     with pytest.raises(ValueError, match="recombine needs users' parts of Q, and Penalty has none"):
         main.run(parameters, network)
+    with pytest.raises(ValueError, match="recombine needs users' parts of Q, and Penalty has none"):
+        decide(MemoryDNN([9, 5, 9], 1, recombine=True), network, task_size)
 
 
 class OwnLearn(MemoryDNN):
@@ -319,6 +321,15 @@ def test_reference_of_a_utility_without_a_bound():
     assert main.reference_of(Slowest(3, 5), np.full((2, 15), 10.0), np.ones(2)) == (
         "best known utility"
     )
+
+
+class SlowestOptimum(Slowest):
+    def optimum(self, task_size):
+        raise AssertionError
+
+
+def test_reference_of_an_optimum_of_ones_own():
+    assert main.reference_of(SlowestOptimum(3, 5), np.full((2, 15), 10.0), np.ones(2)) == "optimum"
 
 
 def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):

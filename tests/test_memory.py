@@ -42,6 +42,10 @@ def test_attributes_of_the_released_interface():
     assert mem.memory.shape == (1024, 18) and not mem.memory.any()
 
 
+def test_layers_from_an_iterator():
+    assert MemoryDNN(map(int, "959"), 1).net == [9, 5, 9]
+
+
 def test_initial_weights():
     weights = MemoryDNN([9, 120, 80, 9], 20, seed=0).get_weights()
     shapes = [(20, 9, 120), (20, 120), (20, 120, 80), (20, 80), (20, 80, 9), (20, 9)]
@@ -408,7 +412,6 @@ def test_load_refuses(tmp_path):
         whole | {"memory_counter": -5},
         whole | {"memory": whole["memory"][:1]},
         whole | {"cost_his": whole["cost_his"][:0]},
-        whole | {"variable_0": np.full_like(whole["variable_0"], np.nan)},
     ]
     for bad in bad_contents:
         np.savez(path, **bad)

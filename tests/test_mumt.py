@@ -211,6 +211,11 @@ def test_arrays_of_objects_that_are_numbers():
     assert MUMT(1, 2).compute_Q(d, x) == MUMT(1, 2).compute_Q([10, 20.5], [1, 0])
 
 
+def test_constants_of_numpy_become_plain_ones():
+    network = MUMT(1, 2, delay_weight=np.float32(2), uplink_bandwidth=np.int64(12))
+    assert type(network.delay_weight) is float and type(network.uplink_bandwidth) is int
+
+
 def test_counts_of_numpy_do_not_overflow():
     network = MUMT(np.uint8(20), np.uint8(20))
     assert network.compute_Q(np.full(400, 10), np.ones(400)) > 0
