@@ -63,9 +63,10 @@ def decide(net, network, task_size):
     """
     candidates = net.decode(dnn_input(task_size))  # every DNN decides
     Q = network.compute_Q(task_size, candidates)  # score the decisions
+    costs = None
     if net.recombine:
         check_recombines(network)
-    costs = network.task_costs(task_size) if net.recombine else None
+        costs = network.task_costs(task_size)
     return keep_best(network, costs, candidates, Q, net.recombine)
 
 

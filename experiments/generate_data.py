@@ -81,8 +81,7 @@ def least_utility(network, task_size):
     if task_size.shape[1] > ENUMERATED_TASKS:
         raise ValueError(
             f"{type(network).__name__} has {task_size.shape[1]} tasks and no method optimum of its "
-            f"own; up to "
-            f"{ENUMERATED_TASKS} tasks can be decided in all ways"
+            f"own; up to {ENUMERATED_TASKS} tasks can be decided in all ways"
         )
     decisions = all_decisions(task_size.shape[1])
     Q = network.compute_Q(task_size, decisions[:, None])
