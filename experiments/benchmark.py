@@ -11,7 +11,10 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from main import command_line, output_folder, versions, write_json
+from ddlo import checks
+from ddlo.command_line import command_line
+from ddlo.files import atomic_folder, write_json
+from ddlo.report import versions
 
 from .runs import machine
 
@@ -55,11 +58,8 @@ def main(options):
         If a file cannot be written.
     """
     o = options
-    if o.repeats < 1:
-        raise ValueError(f"repeats is {o.repeats}; a whole number of at least 1 was expected")
-    if o.out.exists() and not o.out.is_dir():
-        raise ValueError(f"{o.out} is a file; a folder to write into was expected")
-    from memory import use_device
+    checks.integer("repeats", o.repeats)
+    from ddlo.backend import use_device
 
     from . import measure
 
@@ -67,7 +67,7 @@ def main(options):
     rows, wrong = {}, {}
     names = [name for name in PARTS if name in o.only or not o.only]
     bar = tqdm(names, disable=None, bar_format="{n_fmt} of {total_fmt} parts, {elapsed}{postfix}")
-    with output_folder(o.out) as folder:
+    with atomic_folder(o.out) as folder:
         for name in bar:
             bar.set_postfix_str(name)
             try:

@@ -10,63 +10,70 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
 
-from main import command_line, decide
-from MUMT import BANDWIDTHS, MUMT
+from ddlo.bandwidth import NETWORKS, Sharing
+from ddlo.command_line import command_line
+from main import DDLO
 
 BLOCK = 1000  # lines of a file that are decided at a time
-NO_NUMBER = "no entry is a number"
-LARGEST = 1e30  # MB, of which the DNNs still see finite numbers
+LARGEST = 1e30  # MB, for which the inputs of the DNNs are still finite
+
+
+class NoNumber(ValueError):
+    """A line without any number: a header, if it is the first line."""
 
 
 @dataclass
 class Options:
-    """Decide time frames with a DDLO that main.py has trained; the frames are not learnt from.
+    """Decide time frames with a DDLO that main.py has trained, without learning from them.
 
     A line of task sizes is a time frame: the sizes in MB of user 1's tasks, user 2's, and so on. A
-    head line and empty lines are passed over. What is printed for it has the line's number, decisions
-    x_n_m of user n's task m (1 offload, 0 local), the utility Q in J, and bandwidths c_n in MB/s.
-    Lines that are not as expected are told of at the end of their block, and take no others with
-    them.
+    header and empty lines are ignored. For each other line its number is printed, decisions x_n_m of
+    user n's task m (1 offload, 0 local), the utility Q in J, and bandwidths c_n in MB/s. Bad lines are
+    reported at the end of their block; the others are processed.
     """
 
-    model: Path  # what main.py has saved; parameters.json beside it tells the network
-    task_sizes: Path | None = None  # CSV file; standard input if none is given, line by line
+    model: Path  # what main.py has saved; parameters.json beside it describes the network
+    task_sizes: Path | None = None  # CSV file; default: standard input, line by line
     users: int | None = None  # N, if there is no parameters.json, or another network is meant
     tasks: int | None = None  # M, likewise
-    bandwidth: Literal[BANDWIDTHS] | None = None  # likewise
+    bandwidth: Sharing | None = None  # likewise
     uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
 
 
-def network_of(options):
-    """Return the network that parameters.json, or else the options, tell. Raises ValueError."""
-    path = options.model.parent / "parameters.json"
-    constants, missing = {}, f"there is no {path}"
+def saved_run(options):
+    """Return the network of a saved run, and whether to recombine: from parameters.json and options.
+
+    Raises ValueError if the file is not what main.py writes, or the network is not known.
+    """
+    o, path, saved = options, options.model.parent / "parameters.json", {}
+    constants, recombine = {}, False
     if path.is_file():
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            # An older main.py wrote its parameters only, and had no others of the network.
-            constants = saved.get("network") or {"N": saved["users"], "M": saved["tasks"]}
-            kind, missing = constants.pop("class", "MUMT"), f"{path} does not tell it"
-        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            constants, recombine = dict(saved["network"]), bool(saved["recombine"])
+            kind = constants.pop("class")
+        except (ValueError, LookupError, TypeError) as error:
             raise ValueError(f"{path} is not what main.py writes: {error!r}") from error
-        if kind != "MUMT":
+        names = {network.__name__: name for name, network in NETWORKS.items()}
+        if kind not in names:
             raise ValueError(
-                f"{options.model} was trained for a {kind}, a network of your own; this command "
-                "knows MUMT only, and README.md the lines that decide with others"
+                f"{o.model} was trained for a {kind}, a network of your own; this command knows "
+                f"{' and '.join(names)}. docs/usage.md has the lines that decide with others"
             )
-    given = {"N": options.users, "M": options.tasks, "bandwidth": options.bandwidth}
-    if options.uplink is not None:
-        given["uplink_bandwidth"] = options.uplink / 8
+        constants["bandwidth"] = names[kind]
+    given = {"N": o.users, "M": o.tasks, "bandwidth": o.bandwidth}
+    if o.uplink is not None:
+        given["uplink_bandwidth"] = o.uplink / 8
     constants |= {name: value for name, value in given.items() if value is not None}
     if not {"N", "M"} <= set(constants):
-        raise ValueError(f"the network is not known: {missing}; --users and --tasks can tell it")
+        raise ValueError(f"the network is not known: no {path}; give --users and --tasks")
+    kind = NETWORKS[constants.pop("bandwidth", "equal")]
     try:
-        return MUMT(**constants)
+        return kind(**constants), recombine
     except TypeError as error:
         raise ValueError(f"{path} is not what main.py writes: {error}") from error
 
@@ -74,8 +81,8 @@ def network_of(options):
 def parsed(line, tasks):
     """Return the task sizes in a line, a list of float, or None if it is empty.
 
-    Raises ValueError if there are not so many of them, or one is not a positive number that is
-    finite, for the DNNs as well.
+    Raises ValueError if there are not so many of them, or one is not a positive, finite number;
+    NoNumber if nothing in it is a number.
     """
     cells = [cell.strip() for cell in next(csv.reader([line]), [])]
     if not any(cells):
@@ -87,41 +94,41 @@ def parsed(line, tasks):
         except ValueError:
             sizes.append(None)
     if all(size is None for size in sizes):
-        raise ValueError(NO_NUMBER)
+        raise NoNumber("no entry is a number")
     if len(cells) != tasks:
-        raise ValueError(f"{len(cells)} entries; {tasks} task sizes were expected")
+        raise ValueError(f"expected {tasks} task sizes, got {len(cells)}")
     for cell, size in zip(cells, sizes):
         if size is None or not 0 < size <= LARGEST:
-            raise ValueError(f"an entry {cell!r}; positive, finite MB were expected")
+            raise ValueError(f"a task size must be positive and finite MB, got {cell!r}")
     return sizes
 
 
-def checked(block, tasks):
-    """Return what is in numbered lines: line numbers, task sizes (B, N*M), and what is wrong."""
-    numbers, sizes, wrong = [], [], []
+def read_block(block, tasks):
+    """Return what is in numbered lines: line numbers, task sizes (B, N*M), and messages."""
+    numbers, sizes, messages = [], [], []
     for number, line in block:
         try:
             of_line = parsed(line, tasks)
         except (ValueError, csv.Error) as error:
-            if number > 1 or str(error) != NO_NUMBER:  # a head
-                wrong.append(f"line {number}: {error}")
+            if number > 1 or not isinstance(error, NoNumber):
+                messages.append(f"line {number}: {error}")
             continue
         if of_line:
             numbers.append(number)
             sizes.append(of_line)
-    return numbers, np.array(sizes), wrong
+    return numbers, np.array(sizes), messages
 
 
-def decided(net, network, numbers, task_size):
+def rows_of(ddlo, numbers, task_size):
     """Return the rows to print for time frames (B, N*M) that have these line numbers."""
-    x = decide(net, network, task_size)[1]
-    Q, c = network.compute_Q(task_size, x), network.bandwidth_allocation(task_size, x)
+    x = ddlo.decide(task_size)[1]
+    Q, c = ddlo.network.compute_Q(task_size, x), ddlo.network.bandwidth_allocation(task_size, x)
     columns = (numbers, x.tolist(), Q.tolist(), c.tolist())
     return [[number, *row, q, *of_users] for number, row, q, of_users in zip(*columns)]
 
 
 def main(options):
-    """Decide the time frames that the options tell; print them, and what is wrong with others.
+    """Decide the time frames of the options; print them, and report bad lines.
 
     Raises
     ------
@@ -134,21 +141,22 @@ def main(options):
     from memory import MemoryDNN
 
     net = MemoryDNN.load(options.model)
-    network = network_of(options)
+    network, recombine = saved_run(options)
     tasks, users = network.N * network.M, range(1, network.N + 1)
     if net.net[0] != tasks or net.net[-1] != tasks:
         raise ValueError(
-            f"{options.model} is for {net.net[0]} tasks; {tasks} were expected, for {network.N} "
-            f"users with {network.M} tasks each"
+            f"{options.model} must be for {tasks} tasks, of {network.N} users with {network.M} each, "
+            f"got {net.net[0]}"
         )
+    ddlo = DDLO(net, network, recombine)
     text = {"encoding": "utf-8-sig", "errors": "replace"}  # what is no text spoils its line only
     if options.task_sizes:
         source, size = options.task_sizes.open(**text), BLOCK
     else:
         sys.stdin.reconfigure(**text)
         source, size = nullcontext(sys.stdin), 1
-    rows = refused = 0
-    # Between lines on a terminal a bar would only disturb.
+    decided = refused = 0
+    # Between lines on a terminal a progress bar would only disturb.
     bar = tqdm(unit=" lines", disable=True if sys.stdout.isatty() else None)
     with source as lines, bar:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -156,16 +164,16 @@ def main(options):
         writer.writerow(["line", *x, "Q", *(f"c_{n}" for n in users)])
         numbered = enumerate(lines, start=1)
         while block := list(islice(numbered, size)):
-            numbers, task_size, wrong = checked(block, tasks)
+            numbers, task_size, messages = read_block(block, tasks)
             if numbers:
-                writer.writerows(decided(net, network, numbers, task_size))
+                writer.writerows(rows_of(ddlo, numbers, task_size))
             sys.stdout.flush()
-            for message in wrong:
+            for message in messages:
                 tqdm.write(message, file=sys.stderr)
-            rows, refused = rows + len(numbers), refused + len(wrong)
+            decided, refused = decided + len(numbers), refused + len(messages)
             bar.update(len(block))
     if refused:
-        raise ValueError(f"{refused} of {rows + refused} lines refused")
+        raise ValueError(f"{refused} of {decided + refused} lines refused")
 
 
 if __name__ == "__main__":

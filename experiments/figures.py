@@ -1,6 +1,6 @@
-"""The paper's experiments: all figures and claims, with error bars, from one command.
+"""The paper's experiments and ours: all figures and tables, with error bars, from one command.
 
-python -m experiments.figures                     all of them; an interrupted suite goes on
+python -m experiments.figures                     all of them; an interrupted suite resumes
 python -m experiments.figures --quick             fewer and shorter runs, to see that it works
 python -m experiments.figures --only net_num schemes
 """
@@ -12,98 +12,108 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from main import command_line, output_folder, versions, write_json
+from ddlo import checks
+from ddlo.command_line import command_line
+from ddlo.files import atomic_folder
+from ddlo.report import versions
 
-from .parallel import run_all
-from .settings import EXPERIMENTS, settings
-from .store import RunStore
+from .engine import Store, run_all
+from .suite import EXPERIMENTS
 
 RUNS = Path("results/runs")  # finished runs, of all experiments and output folders
 
 
 @dataclass
 class Options:
-    """Run the paper's experiments; write their plots, and tables of all numbers."""
+    """Run the experiments; write their plots, tables and data."""
 
-    only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; all of them if none is given
+    only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
     frames: int = 20000  # time frames of a run; the test are the last fifth, 4000 at most
     quick: bool = False  # 2 seeds and 2000 frames at most, and fewer networks
     out: Path = Path("results/figures")  # output folder; other files in it stay
-    processes: int | None = None  # runs at a time on this machine; one on each core if not given
-    backend: Literal["loky", "dask"] = "loky"  # processes of this machine, or a Dask cluster
-    scheduler: str | None = None  # address of the Dask cluster's scheduler
+    processes: int | None = None  # runs at a time on this machine; default: one on each core
+    scheduler: str | None = None  # address of a Dask cluster's scheduler, to run them there
 
 
 def main(options):
-    """Do the experiments that the options ask for.
+    """Run the experiments that the options ask for.
 
     Raises
     ------
     ValueError
-        If an option is out of its range, the data set not as expected, or Dask missing.
+        If an option is out of its range, or the data set not as expected.
     OSError
-        If the Dask cluster cannot be reached, or a file not be written.
+        If the Dask cluster cannot be reached, or a file cannot be written.
     """
     o = options
-    for name in ("seeds", "frames", "processes"):
-        value = getattr(o, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; a whole number of at least 1 was expected")
-    if (o.backend == "dask") != (o.scheduler is not None):
-        raise ValueError("--backend dask and --scheduler ADDRESS go together; one is missing")
-    if o.out.exists() and not o.out.is_dir():
-        raise ValueError(f"{o.out} is a file; a folder to write into was expected")
+    checks.integer("seeds", o.seeds, high=10**6)
+    checks.integer("frames", o.frames)
+    if o.processes is not None:
+        checks.integer("processes", o.processes)
     seeds, frames = (min(o.seeds, 2), min(o.frames, 2000)) if o.quick else (o.seeds, o.frames)
-    chosen = {
-        name: settings(name, frames, seeds, o.quick)
-        for name in EXPERIMENTS
-        if name in o.only or not o.only
+    chosen = {}
+    for name, experiment in EXPERIMENTS.items():
+        if name in o.only or not o.only:
+            chosen[name] = (o.quick and experiment.quick) or experiment.settings
+    runs = {
+        run: None
+        for settings in chosen.values()
+        for setting in settings
+        for run in setting.runs(frames, seeds)
     }
-    store = RunStore(RUNS)
-    runs = [run for of_one in chosen.values() for setting in of_one for run in setting.runs]
-    total = len(set(runs))
-    with output_folder(o.out) as folder:
+    store = Store(RUNS)
+    with atomic_folder(o.out) as folder:
         try:
-            done, failed = run_all(runs, store, o.processes, o.scheduler)
+            done, failed = run_all(list(runs), store, o.processes, o.scheduler)
         except KeyboardInterrupt:
-            stored = sum(run in store for run in set(runs))
-            print(f"{stored} of {total} runs are in {RUNS}/, where the next suite finds them")
+            stored = sum(run in store for run in runs)
+            print(f"{stored} of {len(runs)} runs are in {RUNS}/, from where the next suite resumes")
             raise
-        about = [store.about(run) for run in set(runs) - set(failed)]
-        if not about:
+        if len(failed) == len(runs):
             raise ValueError(f"all {len(failed)} runs failed")
-        content = {
-            "command": " ".join(["python -m experiments.figures", *sys.argv[1:]]),
-            "seeds": seeds,
-            "frames": frames,
-            "test_frames": max(of_run["test_frames"] for of_run in about),
-            "versions": versions(),
-            "machines": sorted({of_run["machine"] for of_run in about}),
-            "failed": {str(run): error for run, error in failed.items()},
-        }
-        write_results(folder, chosen, store, content)
-    before = total - len(failed) - done
+        write_results(folder, chosen, frames, seeds, store, failed)
+    before = len(runs) - len(failed) - done
     print(f"{before + done} runs, {before} of them done before; plots and tables: {o.out}/")
     if failed:
-        sys.exit(f"{len(failed)} of {total} runs failed, as {o.out}/results.md tells")
+        sys.exit(f"{len(failed)} of {len(runs)} runs failed, see {o.out}/results.md")
 
 
-def write_results(folder, chosen, store, about):
-    """Write plots and tables of experiments, settings by name, from the runs in the store."""
-    from . import plots, results, tables  # take longer to import than the rest
+def write_results(folder, chosen, frames, seeds, store, failed):
+    """Write plots, their data and tables of experiments, lists of settings by name."""
+    from . import results  # takes longer to import than the rest
 
-    rows = {}
-    for name, of_one in tqdm(chosen.items(), "plots", disable=None):
-        rows[name] = [results.summarise(name, setting, store) for setting in of_one]
-        if any(row["seeds"] for row in rows[name]):
-            figure = plots.plot(name, of_one, rows[name], store)
-            figure.savefig(folder / f"{name}.png", dpi=150)
-            figure.savefig(folder / f"{name}.pdf")
-    claims = results.judge(rows, about["frames"], about["seeds"])
-    content = about | {"claims": claims, "experiments": rows}
-    write_json(folder / "results.json", content)
-    (folder / "results.md").write_text(tables.markdown(content), encoding="utf-8")
+    table = results.table(chosen, frames, seeds, store, failed)
+    table.to_csv(folder / "results.csv", index=False)
+    for name, settings in tqdm(chosen.items(), "plots", disable=None):
+        rows = results.summary(table[table.experiment == name])
+        rows = rows[rows.seeds > 0]
+        if not len(rows):
+            continue
+
+        def curves(array, settings=settings):
+            """Return an array of `runs.execute` of all seeds, by the settings' labels."""
+            of_settings = {}
+            for setting in settings:
+                done = [run for run in setting.runs(frames, seeds) if run not in failed]
+                if done:
+                    of_settings[setting.label] = [store.load(run)[1][array] for run in done]
+            return of_settings
+
+        rows.attrs["across"] = EXPERIMENTS[name].across
+        figure, data = EXPERIMENTS[name].plot(rows, curves)
+        figure.savefig(folder / f"{name}.png", dpi=150)
+        figure.savefig(folder / f"{name}.pdf")
+        data.to_csv(folder / f"{name}.csv", index=False)
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    about = (
+        f"From `{' '.join(['python -m experiments.figures', *sys.argv[1:]])}`: {frames} time frames a "
+        f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
+        f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
+        "interval over seeds (Student's t). Times are of one core while other runs use the others. "
+        f"Versions: {packages}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
+    )
+    (folder / "results.md").write_text(results.page(table, about), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from main import ddlo, decide, time_frames
-from MUMT import MUMT, load_data
+from ddlo.bandwidth import JointMUMT
+from ddlo.dataset import load_data, task_sizes, time_frames
+from main import run_frames
+from MUMT import MUMT
 
-from .generate_data import task_sizes
 from .runs import ROOT, Run, build, timed
-from .settings import SWEEPS
 
 # Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
 # released package's DNNs reach, and other seeds of ours.
@@ -36,6 +36,7 @@ GROWTH = {
 GROWTH_FRAMES = 5000  # where something else grows
 LONG = 10**6  # time frames, that are run twice only
 DECISIONS = ((3, 3, 3), (3, 3, 10), (30, 3, 10))  # users, tasks of each, DNNs
+SWEEPS = ("net_num", "learning_rate", "batch_size", "memory_size", "training_interval")
 CALLS, BLOCK, BLOCK_CALLS = 10_000, 1000, 200
 
 
@@ -78,24 +79,25 @@ class Measured:
     """
 
     def __init__(self, run):
-        self.run, self.network = run, run.network
+        self.run, network = run, run.network
         if run.data:
-            self.task_size, self.gain_min = load_data(ROOT / run.data, self.network)
+            self.task_size, self.gain_min, _ = load_data(ROOT / run.data, network)
         else:
             self.task_size = task_sizes(range(2000), run.users, run.tasks).astype(float)
-            self.gain_min = self.network.optimum(self.task_size)[0]
-        self.net, self.loop = build(run)
-        fast, plain = (self.ddlo(SAME_FRAMES, loop)[0] for loop in (self.loop, None))
-        for key in fast:
-            if (fast[key] != plain[key]).any():
+            self.gain_min = network.optimum(self.task_size)[0]
+        self.ddlo, self.loop = build(run)
+        loops = (self.loop, self.ddlo.decide_and_learn)
+        compiled, plain = (self.history(SAME_FRAMES, loop)[0] for loop in loops)
+        for key in compiled:
+            if (compiled[key] != plain[key]).any():
                 raise WrongResult(f"{run}: {key} is not what it is step by step")
 
-    def ddlo(self, frames, loop):
+    def history(self, frames, loop):
         """Do a run; return its history and how many are test frames."""
-        self.net.reset(0)
+        self.ddlo.net.reset(0)
         index, tests = time_frames(frames, len(self.task_size))
-        arguments = (self.net, self.network, self.task_size, self.gain_min, index)
-        return ddlo(*arguments, loop, quiet=True), tests
+        arguments = (loop, self.ddlo, self.task_size, self.gain_min, index)
+        return run_frames(*arguments, quiet=True), tests
 
     def row(self, repeats):
         """Return a run's times and rates, over so many repeats, as a row; and its history."""
@@ -103,7 +105,7 @@ class Measured:
         for _ in range(repeats):
             history = None  # that of the repeat before takes memory
             started = time.process_time()
-            (history, tests), of_one = timed(self.ddlo, self.run.frames, self.loop)
+            (history, tests), of_one = timed(self.history, self.run.frames, self.loop)
             seconds.append(of_one)
             processor.append(time.process_time() - started)
         gflop, median = arithmetic(self.run), np.median(seconds)
@@ -146,7 +148,7 @@ def growth(repeats, quick):
             measured = Measured(run)
             before = resident_mb()
             row, history = measured.row(repeats if run.frames < LONG else min(repeats, 2))
-            costs = np.size(measured.net.cost_his)
+            costs = np.size(measured.ddlo.net.cost_his)
             recorded = sum(array.nbytes for array in history.values()) / 1e6
             # Training costs are in lists, of 8 bytes for the place and 24 for the float.
             memory = {
@@ -175,17 +177,17 @@ def latency(repeats, quick):
         network = {"users": users, "tasks": tasks, "uplink": 100 * users / 3}
         data = Run.data if is_published else ""
         measured = Measured(Run(net_num=net_num, data=data, frames=2000, **network))
-        measured.ddlo(2000, measured.loop)
+        measured.history(2000, measured.loop)
         d = measured.task_size[-BLOCK:]
         for frames, calls in ((1, CALLS), (BLOCK, BLOCK_CALLS)):
             calls = calls // 10 if quick else calls
             seconds, decisions = [], []
             for call in range(calls):
                 part = d[call % len(d), None] if frames == 1 else d
-                (_, x), of_one = timed(decide, measured.net, measured.network, part)
+                (_, x), of_one = timed(measured.ddlo.decide, part)
                 seconds.append(of_one)
                 decisions.append(x)
-            alone = decide(measured.net, measured.network, d)[1]
+            alone = measured.ddlo.decide(d)[1]
             expected = [
                 alone[call % len(d), None] if frames == 1 else alone for call in range(calls)
             ]
@@ -219,7 +221,7 @@ def utility(repeats, quick):
     frames = 2000 if quick else 20000
     d = task_sizes(range(frames), 3, 3).astype(float)
     x = np.random.default_rng(0).integers(0, 2, d.shape)
-    equal, optimal = MUMT(3, 3), MUMT(3, 3, bandwidth="optimal")
+    equal, optimal = MUMT(3, 3), JointMUMT(3, 3)
 
     def one_by_one(function):
         return [function(*of_frame) for of_frame in zip(d, x)]
@@ -253,22 +255,24 @@ def lap(step):
     laps[step], last = time.perf_counter() - last, time.perf_counter()
 import main
 lap("import main, NumPy and tyro")
-from MUMT import MUMT, load_data
+from ddlo.dataset import load_data, time_frames
+from MUMT import MUMT
 p, network = main.Parameters(), MUMT(3, 3)
-task_size, gain_min = load_data(p.data, network)
-index, tests = main.time_frames(p.frames, len(task_size))
+task_size, gain_min, _ = load_data(p.data, network)
+index, tests = time_frames(p.frames, len(task_size))
 lap("load the data, SciPy")
 from memory import MemoryDNN
+from ddlo.compiled import compile_loop
 lap("import TensorFlow")
-net = MemoryDNN([9, *p.hidden, 9], p.net_num, seed=0)
-loop = main.compiled_loop(net, network)
+ddlo = main.DDLO(MemoryDNN([9, *p.hidden, 9], p.net_num, seed=0), network)
+loop = compile_loop(ddlo)
 lap("make and compile the loop")
-history = main.ddlo(net, network, task_size, gain_min, index, loop, quiet=True)
+history = main.run_frames(loop, ddlo, task_size, gain_min, index, quiet=True)
 lap("20,000 frames")
 main.plot_gain_ratio(history["gain_ratio"], tests, sys.argv[1] + "/a.png")
-net.plot_cost(sys.argv[1] + "/b.png")
+ddlo.net.plot_cost(sys.argv[1] + "/b.png")
 lap("both plots")
-net.save(sys.argv[1] + "/model")
+ddlo.net.save(sys.argv[1] + "/model")
 lap("save the model")
 print(json.dumps([laps, history["gain_ratio"][-tests:].mean()]))
 """
@@ -301,19 +305,21 @@ def startup(repeats, quick):
 # All runs of the convergence sweeps, in a process of their own, that tells how long they take.
 SWEEP = """
 import json, os, sys, time
-from experiments.parallel import run_all
-from experiments.settings import settings
-from experiments.store import RunStore
+from experiments.engine import Store, run_all
+from experiments.suite import EXPERIMENTS
 folder, processes, seeds, frames, *names = sys.argv[1:]
-frames = int(frames)
 runs = [
-    run for name in names for of_one in settings(name, frames, int(seeds)) for run in of_one.runs
+    run
+    for name in names
+    for setting in EXPERIMENTS[name].settings
+    for run in setting.runs(int(frames), int(seeds))
 ]
-store, started, before = RunStore(folder), time.perf_counter(), sum(os.times()[:4])
-done, failed = run_all(runs, store, int(processes))
-seconds, processor = time.perf_counter() - started, sum(os.times()[:4]) - before
-ratios = [store.load(run)[0]["gain_ratio"][-frames // 5:].mean() for run in runs]
-print(json.dumps([seconds, processor, done, len(failed), ratios]))
+if __name__ == "__main__":
+    store, started = Store(folder), time.perf_counter()
+    done, failed = run_all(runs, store, int(processes))
+    seconds = time.perf_counter() - started
+    ratios = [store.load(run)[0]["mean_gain_ratio"] for run in runs]
+    print(json.dumps([seconds, sum(os.times()[2:4]), done, len(failed), ratios]))
 """
 
 

@@ -1,226 +1,166 @@
-"""What the experiments found: numbers with their intervals, and verdicts on the claims."""
-
-from dataclasses import replace
+"""What the runs found: a tidy table with a row per run, summaries over seeds, and pages of tables."""
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from main import optimal_share
-
 from .runs import Run
-from .settings import MENDED, MILP, SWEEPS
+from .suite import EXPERIMENTS
 
-UNTRAINED = 500  # time frames before any training, whatever the parameters
-NEAR = 0.01  # near-optimal: a mean utility at most so far above the optimum
-SLOW = 1000  # ms a frame: too slow
-# The paper's claims are judged by no fewer time frames, and no fewer seeds.
-JUDGED_FRAMES, JUDGED_SEEDS = 20000, 3
+# Of the metrics in tables: heading, factor, digits and unit.
+FORMATS = {
+    "mean_gain_ratio": ("mean gain ratio", 1, 4, ""),
+    "gain_ratio_5th_percentile": ("5th percentile", 1, 4, ""),
+    "optimal_share": ("optimal decisions", 100, 1, " %"),
+    "mean_utility": ("mean utility (J)", 1, 2, ""),
+    "excess": ("above the optimum", 100, 2, " %"),
+    "last_cost": ("training cost, last fifth (nats)", 1, 4, ""),
+    "ms_per_frame": ("ms per frame, batch size 1", 1, 0, ""),
+    "ms_per_frame_batched": ("ms per frame, batched", 1, 0, ""),
+    "loop_seconds": ("seconds to decide and learn all frames", 1, 2, ""),
+    "min_max": ("min and max over seeds", 1, 4, ""),
+    "learns": ("seeds that learn", 1, 0, ""),
+}
+# Test gain ratios of the released package's DNNs at 20,000 frames: one unseeded run each.
+RELEASED = {
+    "K = 1": "0.818 0.865 0.891",
+    "K = 2": "0.9877 0.9802 0.9874",
+    "K = 5": "0.9955 0.9944 0.9957",
+    "K = 10": "0.9971 0.9977 0.9963",
+    "learning rate = 0.1": "0.923 0.963",
+    "learning rate = 0.001": "0.9882 0.9906",
+    "learning rate = 0.0001": "0.9781 0.9800",
+    "batch size = 32": "0.9909",
+    "batch size = 512": "0.9933",
+    "memory size = 256": "0.9928",
+    "memory size = 4096": "0.9853",
+    "training interval = 1": "0.9869",
+    "training interval = 5": "0.9916",
+    "training interval = 50": "0.9828",
+}
+AS_RELEASED = "0.9923 0.9925 0.9930 0.9932 0.9926"
+
+
+def table(chosen, frames, seeds, store, failed):
+    """Return the tidy table of experiments, lists of settings by name: a row per run.
+
+    Columns are experiment, label, value, seed, is_released (whether all but the seed and frames are
+    the released values), the metrics of `runs.execute`, and error, of the runs that failed.
+    """
+    rows = []
+    for name, settings in chosen.items():
+        for setting in settings:
+            for run in setting.runs(frames, seeds):
+                row = {"experiment": name, "label": setting.label, "value": setting.value}
+                released = Run(frames=run.frames, seed=run.seed) == run
+                row |= {"seed": run.seed, "is_released": released, "frames": run.frames}
+                metrics = {} if run in failed else store.load(run)[0]
+                rows.append(row | metrics | {"error": failed.get(run, "")})
+    return pd.DataFrame(rows)
 
 
 def interval(values):
-    """Return the mean over the first axis and half of its 95 % confidence interval (Student's t).
+    """Return the mean over the first axis and the half-width of its 95 % confidence interval.
 
-    The half is NaN if there is one value only.
+    The interval is Student's t; its half-width is NaN if there is one value only.
     """
     values = np.asarray(values, float)
     n = len(values)
     if n < 2:
         return values.mean(axis=0), np.full(values.shape[1:], np.nan)
-    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return values.mean(axis=0), half
+    half_width = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0), half_width
 
 
-def summarise(experiment, setting, store):
-    """Return the numbers of a setting, from its runs that are in the store, as a dict.
+def summary(runs):
+    """Return a row per setting of an experiment's runs: metrics as means, and ci95 columns.
 
-    Each number is a dict of its mean over the seeds, half of its 95 % interval (None for a single
-    run), and its values seed by seed. Means and shares are over the test frames.
+    Further columns are seeds, failed (numbers of runs), min and max of the mean gain ratio, and
+    learns: with how many seeds it is above that of the best fixed decision.
     """
-    numbers = {}
-
-    def add(name, value):
-        numbers.setdefault(name, []).append(float(value))
-
-    runs = [run for run in setting.runs if run in store]
-    for run in runs:
-        arrays, about = store.load(run)
-        ratio, Q = (arrays[key][-about["test_frames"] :] for key in ("gain_ratio", "Q"))
-        add("mean_gain_ratio", ratio.mean())
-        add("gain_ratio_5th_percentile", np.percentile(ratio, 5))
-        add("optimal_share", optimal_share(ratio))
-        add("mean_utility", Q.mean())
-        add("excess", Q.mean() / (ratio * Q).mean() - 1)
-        add("frame_ms", 1e3 * about["frame_seconds"])
-        add("block_ms", 1e3 * about["block_seconds"])
-        if "loop_seconds" in about:
-            add("loop_seconds", about["loop_seconds"])
-        if "costs" in arrays:
-            untrained = arrays["gain_ratio"][:UNTRAINED].mean()
-            add("untrained_gain_ratio", untrained)
-            if "fixed_gain_ratio" in about:
-                add("fixed_gain_ratio", about["fixed_gain_ratio"])
-            if experiment in SWEEPS:
-                # To learn is to decide in the light of the task sizes, better than without.
-                add("fails_to_learn", ratio.mean() <= about["fixed_gain_ratio"])
-            if experiment == "training_cost" and arrays["costs"].size:
-                last = arrays["costs"][:, -max(1, arrays["costs"].shape[1] // 5) :].mean(axis=1)
-                for k, cost in enumerate(last, start=1):
-                    add(f"last_cost_of_DNN_{k}", cost)
-    row = {
-        "label": setting.label,
-        "value": setting.value,
-        "is_released": replace(setting.runs[0], frames=Run.frames) == Run(),
-        "seeds": [run.seed for run in runs],
-        "failed": len(setting.runs) - len(runs),
-    }
-    for name, values in numbers.items():
-        mean, half = interval(values)
-        half = None if np.isnan(half) else float(half)
-        row[name] = {"mean": float(mean), "half": half, "values": values}
-    return row
+    rows = []
+    metrics = [name for name in FORMATS if name in runs]
+    for (label, value), of_setting in runs.groupby(["label", "value"], sort=False, dropna=False):
+        done = of_setting[of_setting.error == ""]
+        row = {"label": label, "value": value, "is_released": of_setting.is_released.all()}
+        row |= {"seeds": len(done), "failed": len(of_setting) - len(done)}
+        row["test_frames"] = done.test_frames.max() if len(done) else 0
+        for name in metrics:
+            known = done[name].dropna()
+            mean, ci95 = interval(known) if len(known) else (np.nan, np.nan)
+            row |= {name: mean, f"{name}_ci95": float(ci95)}
+        ratio = done.get("mean_gain_ratio", pd.Series(dtype=float))
+        row |= {"min": ratio.min(), "max": ratio.max()}
+        if "fixed_gain_ratio" in done:
+            row["learns"] = int((ratio > done.fixed_gain_ratio).sum())
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def failures(row):
-    """Return in words with how many seeds a setting fails to learn, or its runs failed, or ''."""
-    if row["failed"]:
-        return f"runs failed ({row['failed']} of {row['failed'] + len(row['seeds'])} seeds)"
-    values = row.get("fails_to_learn", {"values": []})["values"]
-    failed = round(sum(values))
-    if not failed:
-        return ""
-    return "fails to learn" + (
-        "" if failed == len(values) else f" ({failed} of {len(values)} seeds)"
-    )
-
-
-def number(row, name):
-    """Return a number of a row in words, mean ± half of its 95 % interval, or "-" for none."""
-    if name not in row:
+def text(row, metric):
+    """Return a metric of a summary's row as text: mean ± ci95, or "-" where there is none."""
+    _, factor, digits, unit = FORMATS[metric]
+    if metric == "min_max":
+        return f"{row['min']:.4f} {row['max']:.4f}" if row.seeds else "-"
+    if metric == "learns":
+        return f"{row.learns:g} of {row.seeds}" if "learns" in row and row.seeds else "-"
+    mean, ci95 = row.get(metric, np.nan), row.get(f"{metric}_ci95", np.nan)
+    if np.isnan(mean):
         return "-"
-    mean, half = row[name]["mean"], row[name]["half"]
-    if name.endswith("_ms"):
-        if mean < 0.001:
-            return "< 0.001"
-        return f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
-    if name == "loop_seconds":
-        return f"{mean:.2f}"
-    factor, digits, unit = {
-        "excess": (100, 2, " %"),
-        "optimal_share": (100, 1, " %"),
-        "mean_utility": (1, 2, ""),
-    }.get(name, (1, 4, ""))
-    spread = "" if half is None else f" ± {factor * half:.{digits}f}"
+    if metric.startswith("ms_"):
+        return "< 0.001" if mean < 0.001 else f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
+    spread = "" if np.isnan(ci95) or metric == "loop_seconds" else f" ± {factor * ci95:.{digits}f}"
     return f"{factor * mean:.{digits}f}{spread}{unit}"
 
 
-# The paper's claims (abstract, and a summary of it), each a function of the rows of the experiments
-# it needs that returns what was measured, and a verdict.
+def tables(name, runs):
+    """Return the tables of an experiment, from its runs: lines of Markdown by title."""
+    experiment, rows = EXPERIMENTS[name], summary(runs)
+    if experiment.across:
+        return {
+            FORMATS[metric][0]: _across(experiment, rows, metric)
+            for metric in experiment.metrics
+            if metric in rows
+        }
+    headings = ["", *(FORMATS[metric][0] for metric in experiment.metrics)]
+    lines = []
+    for _, row in rows.iterrows():
+        label = f"{row.label} (as released)" if row.is_released and "=" in row.label else row.label
+        lines.append([label, *(text(row, metric) for metric in experiment.metrics)])
+        if "learns" in experiment.metrics:
+            lines[-1].append(AS_RELEASED if row.is_released else RELEASED.get(row.label, ""))
+    if "learns" in experiment.metrics:
+        headings.append("released package's DNNs, single runs")
+    return {"": markdown_table(headings, lines)}
 
 
-def _converges_with_two_dnns(net_num):
-    more = [row for row in net_num if row["value"] > 1]
-    verdict = "does not hold" if any(map(failures, more)) else "holds"
-    return "gain ratio " + "; ".join(map(_learning, net_num)), verdict
+def _across(experiment, rows, metric):
+    """Lines of a table with a row for each label and a column for each value."""
+    values = list(dict.fromkeys(rows.value))
+    lines = []
+    for label, of_label in rows.groupby("label", sort=False):
+        texts = {row.value: text(row, metric) for _, row in of_label.iterrows()}
+        if set(texts.values()) != {"-"}:
+            lines.append([label, *(texts.get(value, "-") for value in values)])
+    headings = [value if isinstance(value, str) else f"{value:g}" for value in values]
+    return markdown_table([experiment.across, *headings], lines)
 
 
-def _converges_under_various_parameters(*sweeps):
-    rows = [row for sweep in sweeps for row in sweep if not row["is_released"]]
-    learning = [row["mean_gain_ratio"]["mean"] for row in rows if not failures(row)]
-    failing = [row for row in rows if failures(row)]
-    measured = f"{len(learning)} of {len(rows)} settings other than the released one learn"
-    if learning:
-        measured += f", gain ratio {min(learning):.4f} to {max(learning):.4f}"
-    verdict = "holds"
-    if failing:
-        measured += "; " + "; ".join(map(_learning, failing))
-        but_for = ", ".join(row["label"] for row in failing)
-        verdict = f"holds, but for {but_for}" if learning else "does not hold"
-    return measured, verdict
+def markdown_table(headings, rows):
+    """Return the lines of a table."""
+    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
 
 
-def _is_near_optimal(schemes, scaling):
-    ddlo = _ddlo(schemes)
-    farthest = max(_released_ddlo(scaling), key=lambda row: row["excess"]["mean"])
-    measured = "; ".join(
-        f"{row['label']}: utility {number(row, 'excess')} above the optimum, "
-        f"{number(row, 'optimal_share')} of the frames decided optimally"
-        for row in ddlo
-    )
-    measured += f"; in networks of other sizes up to {number(farthest, 'excess')} above it "
-    measured += f"({farthest['label']}, {farthest['value']} tasks)"
-    near, everywhere = (
-        all(row["excess"]["mean"] + (row["excess"]["half"] or 0) < NEAR for row in rows)
-        for rows in (ddlo, _released_ddlo(scaling))
-    )
-    if not near:
-        return measured, "does not hold"
-    verdict = f"holds for the network as released: within {100 * NEAR:g} %"
-    return measured, verdict + (", and for others" if everywhere else ", but not for all others")
-
-
-def _takes_less_than_a_second(schemes):
-    ddlo = _ddlo(schemes)
-    measured = "; ".join(f"{row['label']}: {number(row, 'frame_ms')} ms a frame" for row in ddlo)
-    fast = all(row["frame_ms"]["mean"] < SLOW for row in ddlo)
-    return measured, "holds" if fast else "does not hold"
-
-
-def _general_tools_are_too_slow(scaling):
-    milp = [row for row in scaling if row["label"] == MILP]
-    slowest = max(milp, key=lambda row: row["frame_ms"]["mean"])
-    measured = (
-        f"{MILP}: {number(milp[0], 'frame_ms')} ms a frame for {milp[0]['value']} tasks, at most "
-    )
-    measured += f"{number(slowest, 'frame_ms')} ms, for {slowest['value']}"
-    slow = slowest["frame_ms"]["mean"] > SLOW
-    verdict = f"holds for {slowest['value']} tasks" if slow else "does not hold for these networks"
-    return measured, f"{verdict}; larger ones are not tested"
-
-
-CLAIMS = {
-    "DDLO converges with two or more DNNs": (_converges_with_two_dnns, ("net_num",)),
-    "It converges under various parameter settings": (
-        _converges_under_various_parameters,
-        ("learning_rate", "batch_size", "memory_size", "training_interval"),
-    ),
-    "Its decisions are near-optimal": (_is_near_optimal, ("schemes", "scaling")),
-    "They take less than one second": (_takes_less_than_a_second, ("schemes",)),
-    "General optimisation tools are too slow, above all for many WDs": (
-        _general_tools_are_too_slow,
-        ("scaling",),
-    ),
-}
-
-
-def judge(rows, frames, seeds):
-    """Return a dict of claim, measured and verdict of each claim whose experiments are at hand.
-
-    Short runs and few seeds do not decide them.
-    """
-    judged = []
-    for claim, (function, needed) in CLAIMS.items():
-        if all(name in rows for name in needed):
-            compared = [row for name in needed if name not in SWEEPS for row in rows[name]]
-            if any(row["failed"] for row in compared):
-                judged.append({"claim": claim, "measured": "runs failed", "verdict": "not judged"})
-                continue
-            found, verdict = function(*(rows[name] for name in needed))
-            if frames < JUDGED_FRAMES or seeds < JUDGED_SEEDS:
-                verdict = (
-                    f"not judged with less than {JUDGED_FRAMES} frames or {JUDGED_SEEDS} seeds"
-                )
-            judged.append({"claim": claim, "measured": found, "verdict": verdict})
-    return judged
-
-
-def _ddlo(schemes):
-    return [row for row in schemes if row["label"].startswith("DDLO")]
-
-
-def _released_ddlo(scaling):
-    return [row for row in _ddlo(scaling) if row["label"] != MENDED]
-
-
-def _learning(row):
-    measured = (number(row, "mean_gain_ratio"), failures(row))
-    return f"{row['label']}: " + ", ".join(filter(None, measured))
+def page(table, about):
+    """Return a page with the tables of all experiments in a tidy table; `about` says how it was made."""
+    lines = ["# Results of the experiments", "", about, ""]
+    failed = table[table.error != ""]
+    if len(failed):
+        lines += ["**Runs that failed:**", ""]
+        lines += [f"- {row.label}, seed {row.seed}: {row.error}" for row in failed.itertuples()]
+        lines.append("")
+    for name, runs in table.groupby("experiment", sort=False):
+        for title, of_metric in tables(name, runs).items():
+            heading = f"{EXPERIMENTS[name].title}: {title}" if title else EXPERIMENTS[name].title
+            lines += [f"## {heading}", "", *of_metric, ""]
+    return "\n".join(lines)

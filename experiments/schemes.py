@@ -2,14 +2,16 @@
 
 Each is a function of a network (a MUMT) and task sizes in MB, (frames, N*M), that returns decisions,
 int32 (frames, N*M): 1 to offload, 0 to process on the device. They raise ValueError if the task sizes
-have another shape, those that look at them also if one is not positive and finite. Frames do not
-depend on each other, so that the solvers get many of them as one program, whose optimum is the
-optimum of each.
+have another shape, those that look at them also if one is not positive and finite. The solvers get
+many frames as one program, whose optimum is that of each, as frames do not depend on each other.
 """
 
-import copy
+from dataclasses import fields
 
 import numpy as np
+
+from ddlo import checks
+from MUMT import MUMT, all_decisions
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
@@ -17,16 +19,16 @@ TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
 SECONDS_OF_A_FRAME = 60  # after which no optimum is found
 
 
-def optimum(mumt, task_size):
+def optimum(network, task_size):
     """Decide optimally, by enumeration: MUMT.optimum."""
-    return mumt.optimum(_frames(mumt, task_size))[1]
+    return network.optimum(_frames(network, task_size))[1]
 
 
-def milp(mumt, task_size):
+def milp(network, task_size):
     """Decide optimally with a general solver of mixed-integer linear programs (HiGHS).
 
-    Raises RuntimeError if it finds no optimum, in a minute at most for a frame, and ValueError for
-    optimal bandwidth: this is no linear program.
+    Raises RuntimeError if it finds no optimum, in a minute at most for a frame, and ValueError if the
+    network's utility is not MUMT's, which is linear but for a maximum.
     """
     from scipy import optimize
 
@@ -43,14 +45,14 @@ def milp(mumt, task_size):
             | ({"time_limit": SECONDS_OF_A_FRAME} if alone else {"node_limit": 1}),
         )
 
-    return _solved(solve, mumt, task_size, TASKS_OF_A_MILP)
+    return _solved(solve, network, task_size, TASKS_OF_A_MILP)
 
 
-def linear_relaxation(mumt, task_size):
+def linear_relaxation(network, task_size):
     """Decide as the linear relaxation does, in which tasks can be split, rounded: half is local.
 
-    Raises RuntimeError if the solver (HiGHS) finds no optimum, and ValueError for optimal bandwidth:
-    this is no linear program.
+    Raises RuntimeError if the solver (HiGHS) finds no optimum, and ValueError if the network's
+    utility is not MUMT's, which is linear but for a maximum.
     """
     from scipy import optimize
 
@@ -66,23 +68,23 @@ def linear_relaxation(mumt, task_size):
             method="highs-ds",
         )
 
-    return _solved(solve, mumt, task_size, TASKS_OF_AN_LP)
+    return _solved(solve, network, task_size, TASKS_OF_AN_LP)
 
 
-def coordinate_descent(mumt, task_size):
-    """Begin with all tasks local and flip the one that lowers Q the most, until none does."""
-    task_size = _frames(mumt, task_size)
+def coordinate_descent(network, task_size):
+    """Start with all tasks local and flip the one that lowers Q the most, until none does."""
+    task_size = _frames(network, task_size)
     tasks = task_size.shape[1]
     decision = np.zeros(task_size.shape, np.int32)
     flips = np.eye(tasks, dtype=np.int32)[:, None]
     step = max(1, 2**20 // tasks**2)  # so that the flips of all frames take little memory
     for start in range(0, len(task_size), step):
         d, x = task_size[start : start + step], decision[start : start + step]
-        Q = mumt.compute_Q(d, x)
+        Q = network.compute_Q(d, x)
         going_on = np.arange(len(d))
         while len(going_on):
             flipped = x[going_on] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
-            Q_flipped = mumt.compute_Q(d[going_on], flipped)
+            Q_flipped = network.compute_Q(d[going_on], flipped)
             best = Q_flipped.argmin(axis=0)
             least = Q_flipped[best, np.arange(len(best))]
             better = least < Q[going_on]
@@ -92,72 +94,98 @@ def coordinate_descent(mumt, task_size):
     return decision
 
 
-def all_edge(mumt, task_size):
+def all_edge(network, task_size):
     """Offload all tasks."""
-    return np.ones(_frames(mumt, task_size).shape, np.int32)
+    return np.ones(_frames(network, task_size).shape, np.int32)
 
 
-def all_local(mumt, task_size):
+def all_local(network, task_size):
     """Process all tasks on the devices."""
-    return np.zeros(_frames(mumt, task_size).shape, np.int32)
+    return np.zeros(_frames(network, task_size).shape, np.int32)
 
 
-def random(mumt, task_size):
+def random(network, task_size):
     """Toss a coin for every task; the network's rand_seed says which."""
-    shape = _frames(mumt, task_size).shape
-    return np.random.default_rng(mumt.rand_seed).integers(0, 2, shape, np.int32)
+    shape = _frames(network, task_size).shape
+    return np.random.default_rng(network.rand_seed).integers(0, 2, shape, np.int32)
 
 
-def by_price(mumt, task_size):
-    """Decide as users do who pay a price for bandwidth: MUMT.decide_by_price, near the optimum."""
-    return mumt.decide_by_price(_frames(mumt, task_size))
+def dual_heuristic(network, task_size):
+    """Decide as users do who pay a price for bandwidth: JointMUMT.lower_bound, near the optimum."""
+    return network.lower_bound(_frames(network, task_size))[1]
 
 
-def for_equal_split(mumt, task_size):
-    """Decide optimally for an equal split of the bandwidth, however it is shared then."""
-    equal = copy.copy(mumt)
-    equal.bandwidth = "equal"
+def equal_split_optimum(network, task_size):
+    """Decide optimally for an equal split of the bandwidth; a JointMUMT re-allocates it then."""
+    equal = MUMT(**{field.name: getattr(network, field.name) for field in fields(MUMT)})
     return optimum(equal, task_size)
 
 
+def best_fixed(network, task_size):
+    """Return the one decision, int32 (N*M,), with the least mean Q if it is made in all frames.
+
+    No scheme, as it has to see many frames before it can decide one; to learn is to do better. Found
+    user by user, with 2**M decisions each. Raises ValueError if Q is not separable across users.
+    """
+    if not network.separable:
+        raise ValueError(
+            f"the best fixed decision needs a separable Q, not {type(network).__name__}'s"
+        )
+    costs = network.task_costs(_frames(network, task_size).astype(float))
+    decisions = all_decisions(network.M)
+    mean = [
+        network.user_utility(costs, np.tile(decision, network.N)).mean(axis=0)
+        for decision in decisions
+    ]
+    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
+
+
+# All schemes, by their labels in tables and figures: a new one is a function above and a line here.
+BEST_FIXED = "best fixed decision"
 SCHEMES = {
-    scheme.__name__: scheme
-    for scheme in (
-        optimum,
-        milp,
-        linear_relaxation,
-        coordinate_descent,
-        all_edge,
-        all_local,
-        random,
-    )
+    "optimum": optimum,
+    "optimum by MILP": milp,
+    "coordinate descent": coordinate_descent,
+    "linear relaxation": linear_relaxation,
+    BEST_FIXED: best_fixed,
+    "full offloading": all_edge,
+    "random": random,
+    "local only": all_local,
 }
-# To compare with where the bandwidth is shared optimally.
-JOINT_SCHEMES = {scheme.__name__: scheme for scheme in (by_price, for_equal_split)}
+# And where the bandwidth is optimised, for which some of the above rely on too much.
+JOINT_SCHEMES = {
+    "optimum": optimum,
+    "dual heuristic": dual_heuristic,
+    "equal-split optimum, bandwidth re-allocated": equal_split_optimum,
+    "coordinate descent": coordinate_descent,
+    "full offloading": all_edge,
+    "random": random,
+    "local only": all_local,
+}
 
 
-def _frames(mumt, task_size):
+def _frames(network, task_size):
     """Task sizes (frames, N*M), of one frame also given as (N*M,)."""
     task_size = np.atleast_2d(task_size)
-    if task_size.ndim != 2 or task_size.shape[1] != mumt.N * mumt.M:
+    if task_size.ndim != 2 or task_size.shape[1] != network.N * network.M:
         raise ValueError(
-            f"task_size has shape {task_size.shape}; (frames, {mumt.N * mumt.M}) was expected, for "
-            f"{mumt.N} users with {mumt.M} tasks each"
+            f"task_size must have shape (frames, {network.N * network.M}), for {network.N} users with "
+            f"{network.M} tasks each, got {task_size.shape}"
         )
     return task_size
 
 
-def _solved(solve, mumt, task_size, most_tasks):
+def _solved(solve, network, task_size, most_tasks):
     """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
-    task_size = _frames(mumt, task_size)
+    task_size = _frames(network, task_size)
     tasks = task_size.shape[1]
     step = max(1, most_tasks // tasks)
     decision = np.empty(task_size.shape, np.int32)
     for start in range(0, len(task_size), step):
         part = task_size[start : start + step]
-        solution = solve(*_program(mumt, part), part.size, alone=len(part) == 1)
+        solution = solve(*_program(network, part), part.size, alone=len(part) == 1)
         if not solution.success and len(part) > 1:
-            decision[start : start + step] = _solved(solve, mumt, part, most_tasks=1)
+            decision[start : start + step] = _solved(solve, network, part, most_tasks=1)
             continue
         if not solution.success:
             raise RuntimeError(f"no optimum of frame {start} found: {solution.message}")
@@ -165,7 +193,7 @@ def _solved(solve, mumt, task_size, most_tasks):
     return decision
 
 
-def _program(mumt, task_size):
+def _program(network, task_size):
     """Return Q of frames (B, N*M) as a linear program: cost, constraints, their least values.
 
     The variables are the B*N*M decisions, then a delay t for each user of each frame. With the four
@@ -174,20 +202,16 @@ def _program(mumt, task_size):
     """
     from scipy import sparse
 
-    for name in mumt.formulas_of_its_own():
-        raise ValueError(
-            f"{type(mumt).__name__} has a {name} of its own, and the solvers know MUMT's only"
-        )
-    if mumt.bandwidth != "equal":
-        raise ValueError(f"with {mumt.bandwidth} bandwidth Q is no linear program for the solvers")
-    mumt.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
-    costs = mumt.task_costs(task_size.astype(float))
+    if not network.separable or checks.overridden(network, MUMT, "user_utility"):
+        raise ValueError(f"the solvers know MUMT's utility only, not {type(network).__name__}'s")
+    network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
+    costs = network.task_costs(task_size.astype(float))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)
-    users = len(local_delay) // mumt.M
+    users = len(local_delay) // network.M
 
     def by_user(coefficients):
         columns = np.arange(len(coefficients))
-        return sparse.csr_array((coefficients, (columns // mumt.M, columns)))
+        return sparse.csr_array((coefficients, (columns // network.M, columns)))
 
     delays = sparse.eye_array(users)
     constraints = sparse.block_array(

@@ -1,13 +1,16 @@
-"""What the tests share: the published data set, and the network it was made for."""
+"""What the tests share: the published data set, its network, command lines and processes."""
 
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from main import command_line
-from MUMT import MUMT, load_data
+from ddlo.command_line import command_line
+from ddlo.dataset import load_data
+from MUMT import MUMT
 
 # A shell has its background processes ignore Ctrl-C, and so would those that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,7 +22,7 @@ DATA = ROOT / "data" / "MUMT_data_3X3.mat"
 def command(module):
     """Return a function of monkeypatch and arguments that runs a module's command line here.
 
-    The module is one of the experiments or main. The function returns what the command exits with: a
+    The module is main or one of the experiments. The function returns what the command exits with: a
     message or a code, or None if it ends well.
     """
 
@@ -35,6 +38,26 @@ def command(module):
     return cli
 
 
+def start_python(*arguments, **options):
+    """Start Python in the repository's folder, without a screen; return the process (Popen)."""
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment | {"MPLBACKEND": ""},
+        text=True,
+        **(pipes | options),
+    )
+
+
+def python(*arguments):
+    """Run Python as `start_python` does to its end; return its exit code, stdout and stderr."""
+    with start_python(*arguments) as process:
+        out, err = process.communicate()
+    return process.returncode, out, err
+
+
 @pytest.fixture(scope="session")
 def network():
     return MUMT(3, 3)
@@ -43,4 +66,4 @@ def network():
 @pytest.fixture(scope="session")
 def published(network):
     """task_size (20000, 9) and gain_min (20000,) of the published data set."""
-    return load_data(DATA, network)
+    return load_data(DATA, network)[:2]

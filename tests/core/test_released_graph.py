@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from main import dnn_input
+from main import to_input
 from memory import MemoryDNN
 
-K, FRAMES = 10, 709  # up to the 20th training, at counter 710
+K, FRAMES = 10, 709  # up to the 20th training step, at counter 710
 v1 = tf.compat.v1
+pytestmark = pytest.mark.slow
 
 
 class Graph:
@@ -52,7 +53,7 @@ class Replay(MemoryDNN):
 
 @pytest.fixture(scope="module")
 def runs(network, published):
-    """Candidates (frames, K, 9) and costs (trainings, K) of the graph, and those of MemoryDNN.
+    """Candidates (frames, K, 9) and costs (training steps, K) of the graph, and those of MemoryDNN.
 
     Both begin with the same weights, draw the same mini-batches, and remember what the graph has
     found to be best.
@@ -62,7 +63,7 @@ def runs(network, published):
     memory, counter, net.samples = np.zeros((1024, 18), np.float32), 1, []
     candidates, costs, ours = [], [], []
     for d in published[0][:FRAMES]:
-        h = dnn_input(d)
+        h = to_input(d)
         candidates.append(graph.decode(h[None])[:, 0])
         ours.append(net.decode(h))
         x = candidates[-1][np.argmin(network.compute_Q(d, candidates[-1]))]
@@ -79,7 +80,7 @@ def runs(network, published):
 def test_candidates_are_those_of_the_released_graph(runs):
     candidates, _, ours, _ = runs
     assert 0.1 < candidates.mean() < 0.9
-    np.testing.assert_array_equal(ours[:600], candidates[:600])  # after 9 trainings, too
+    np.testing.assert_array_equal(ours[:600], candidates[:600])  # after 9 training steps, too
     assert np.mean((ours != candidates).any(axis=-1)) < 0.01
 
 

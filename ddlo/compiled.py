@@ -1,0 +1,119 @@
+"""The loop of DDLO over many blocks of frames, compiled by XLA into one call.
+
+A call into TensorFlow for each step would take longer than what it computes.
+"""
+
+import numpy as np
+
+from ddlo import FRAMES_PER_CALL, checks
+from ddlo.backend import tf, tnp
+from memory import MemoryDNN
+
+
+def can_compile(ddlo):
+    """Whether compiled code does what the objects do: no class overrides what it passes over.
+
+    Of a network it takes `task_costs` and `utility` in place of `compute_Q`, which has to be of the
+    class that `utility` comes from: a compute_Q of a subclass's own is called step by step.
+    """
+    network, pieces = ddlo.network, ("task_costs", "utility")
+    return (
+        all(hasattr(network, piece) for piece in pieces)
+        and _classes_with(network, "compute_Q")[0] is _classes_with(network, "utility")[-1]
+        and not checks.overridden(ddlo.net, MemoryDNN, "decode", "encode", "remember", "learn")
+        and not checks.overridden(ddlo.net, MemoryDNN, "blocks")
+        and all(len(_classes_with(ddlo, name)) == 1 for name in ("decide", "decide_and_learn"))
+    )
+
+
+def _classes_with(thing, method):
+    """Return the classes of an object that define a method, from its own to the first one."""
+    return [kind for kind in type(thing).__mro__ if method in vars(kind)]
+
+
+def compile_loop(ddlo):
+    """Return a function that does what ddlo.decide_and_learn does, compiled for whole blocks.
+
+    The network can be exchanged for one of the same class and size, with other constants.
+
+    Raises ValueError if it cannot be compiled, as `can_compile` tells.
+    """
+    if not can_compile(ddlo):
+        raise ValueError(
+            f"a {type(ddlo.network).__name__} and a {type(ddlo.net).__name__} with methods of their "
+            "own cannot be compiled"
+        )
+    net, interval, n_in, n_out = (
+        ddlo.net,
+        ddlo.net.training_interval,
+        ddlo.net.net[0],
+        ddlo.net.net[-1],
+    )
+    most = max(1, FRAMES_PER_CALL // interval)
+
+    @tf.function(jit_compile=True)
+    def run_blocks(blocks, h, costs, rows, sample_index, memory):
+        chosen = tf.TensorArray(tf.int32, most, element_shape=(interval,))
+        decision = tf.TensorArray(tf.float32, most, element_shape=(interval, n_out))
+        training_cost = tf.TensorArray(tf.float32, most, element_shape=(net.net_num,))
+        t = 0
+        while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
+            logits = net.logits(tf.cast(h[t], tf.float64))
+            k, x = ddlo.pick(
+                tf.cast(net.candidates(logits, tnp), tf.float64),
+                lambda x, d=costs[t]: ddlo.network.utility(d, x, tnp),
+                lambda candidates, x, d=costs[t]: ddlo.network.recombine(d, candidates, x, tnp),
+                tnp,
+            )
+            x = tf.cast(x, tf.float32)
+            memory = stored(memory, rows[t], tf.concat([h[t], x], axis=1))
+            cost = net.train(memory, sample_index[t])
+            chosen = chosen.write(t, tf.cast(k, tf.int32))
+            decision = decision.write(t, x)
+            training_cost = training_cost.write(t, cost)
+            t += 1
+        return memory, chosen.stack(), decision.stack(), training_cost.stack()
+
+    def whole_blocks(task_size):
+        """Do frames of whole blocks, each ending with a training step: up to `most` blocks."""
+        frames, blocks = len(task_size), len(task_size) // interval
+        counters = net.memory_counter + interval * np.arange(1, blocks + 1)
+        sample_index = np.empty((blocks, net.net_num, net.batch_size), np.int32)
+        for block, counter in enumerate(counters):
+            sample_index[block] = net.draw(counter)
+        costs = ddlo.network.task_costs(task_size)
+        arrays = (
+            ddlo.scale(task_size).astype(np.float32).reshape(blocks, interval, n_in),
+            costs.reshape(len(costs), blocks, interval, costs.shape[-1]).swapaxes(0, 1),
+            net.rows(frames).reshape(blocks, interval),
+            sample_index,
+        )
+        # It is compiled for one number of blocks; those that fill up a smaller one do not run.
+        arrays = [np.resize(array, (most, *array.shape[1:])) for array in arrays]
+        memory, chosen, decision, cost = run_blocks(tf.constant(blocks), *arrays, net.memory)
+        net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
+        return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, n_out)
+
+    def loop(task_size):
+        """Decide and learn frames; those that are no whole block are done step by step."""
+        results = []
+        while len(task_size):
+            due = net.frames_to_training
+            if due == interval <= len(task_size):
+                frames = interval * min(most, len(task_size) // interval)
+                results.append(whole_blocks(task_size[:frames]))
+            else:
+                frames = due - interval if due > interval else due
+                results.append(ddlo.decide_and_learn(task_size[:frames]))
+            task_size = task_size[frames:]
+        return tuple(np.concatenate(parts) for parts in zip(*results))
+
+    whole_blocks(np.empty((0, n_in)))  # no block: this only compiles it
+    return loop
+
+
+def stored(memory, rows, entries):
+    """Return the memory, a tensor, with entries (B, n_in + n_out) in rows (B,)."""
+    last = slice(-memory.shape[0], None)  # in a row that is taken twice the later entry stays
+    rows = rows[last]  # one slice with the new axis below gives wrong rows under XLA
+    return tf.tensor_scatter_nd_update(memory, rows[:, None], entries[last])

@@ -1,0 +1,235 @@
+"""Many runs: on the cores of this machine or on a cluster, by Dask; finished ones kept by joblib."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections import Counter
+from contextlib import contextmanager
+from itertools import groupby
+
+import joblib
+from tqdm import tqdm
+
+from ddlo.dataset import load_data
+from MUMT import MUMT
+
+from .runs import ROOT, execute, origin
+
+# Runs that share a compilation, which takes a second or more, go to one worker for so many seconds.
+BATCH_SECONDS = 10
+_one_at_a_time = (
+    threading.Lock()
+)  # a worker of a cluster may have several threads, a process one net
+
+
+class Store:
+    """Finished runs in a folder, where joblib.Memory keeps them.
+
+    A run is found again only if its parameters and its `origin` are what they were. Results are
+    pickles: trust the folder like code.
+    """
+
+    def __init__(self, folder):
+        memory = joblib.Memory(folder, verbose=0, compress=1)
+        self._finished = memory.cache(_finished, ignore=["compute"])
+        self._identities = {}
+
+    def _identity(self, run):
+        if run not in self._identities:
+            self._identities[run] = json.dumps([run.parameters, origin(run)], sort_keys=True)
+        return self._identities[run]
+
+    def __contains__(self, run):
+        return self._finished.check_call_in_cache(self._identity(run), None)
+
+    def save(self, run, result):
+        """Keep the result of a run."""
+        self._finished(self._identity(run), lambda: result)
+
+    def load(self, run):
+        """Return the result of a run; if it is missing or damaged, the run is executed again."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is damaged
+            return self._finished(self._identity(run), lambda: execute(run))
+
+
+def _finished(identity, compute):
+    return compute()
+
+
+def run_all(runs, store, workers=None, scheduler=None):
+    """Execute the runs that are not in the store yet, and store each when it is finished.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    store : Store
+    workers : int, processes on this machine; None for one on each core
+    scheduler : str, the address of a Dask cluster that executes them instead
+
+    Returns
+    -------
+    int
+        How many runs were executed: the others were stored already, or failed.
+    dict of str by Run
+        What went wrong, of the runs that failed.
+
+    Raises
+    ------
+    ValueError
+        If a data set is not as expected.
+    OSError
+        If the cluster cannot be reached or is lost, or a run cannot be stored.
+    """
+    for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs if run.data}:
+        load_data(ROOT / data, MUMT(users, tasks))
+    todo, failed = [run for run in dict.fromkeys(runs) if run not in store], {}
+    if not todo:
+        return 0, failed
+    workers = min(workers or joblib.cpu_count(), len(todo))
+    bar = tqdm(
+        total=sum(run.work for run in todo),
+        desc="runs",
+        smoothing=0,  # runs differ too much for a recent speed
+        bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
+        disable=None,
+    )
+    done = 0
+    with bar, _client(workers, scheduler) as client:
+
+        def record(run, result):
+            nonlocal done
+            if isinstance(result, str):
+                failed[run] = result
+                tqdm.write(f"failed: {run}: {result}", file=sys.stderr)
+            else:
+                store.save(run, result)
+                done += 1
+            bar.set_postfix_str(f"{done + len(failed)} of {len(todo)} done", refresh=False)
+            bar.update(run.work)
+
+        lost = []  # with their worker: one of them ends it, and the others are innocent
+        for batch, results in _completed(client, _batches(todo, workers)):
+            if isinstance(results, str):
+                lost += batch
+            else:
+                for run, result in zip(batch, results):
+                    record(run, result)
+        for run in lost:  # so that now it ends alone
+            for _, results in _completed(client, [(run,)]):
+                record(run, results if isinstance(results, str) else results[0])
+    return done, failed
+
+
+def _batches(runs, workers):
+    """Return the runs in tuples that a worker executes one after the other, having compiled once.
+
+    They are short enough that workers share the load and an interruption loses little. What takes
+    longest comes first, so that at the end no worker waits long for another.
+    """
+    work = Counter()
+    for run in runs:
+        work[run.compiled] += run.work
+    order = {compiled: i for i, compiled in enumerate(work)}
+    runs = sorted(
+        runs,
+        key=lambda run: (-work[run.compiled], order[run.compiled], run.uplink, run.delay_weight),
+    )
+    limit = min(BATCH_SECONDS, sum(work.values()) / (2 * workers))
+    batches = []
+    for _, group in groupby(runs, key=lambda run: run.compiled):
+        seconds = limit
+        for run in group:
+            if seconds + run.work > limit:
+                batches.append([])
+                seconds = 0
+            batches[-1].append(run)
+            seconds += run.work
+    return [tuple(batch) for batch in batches]
+
+
+def _completed(client, batches):
+    """Have batches executed; yield each with its results, or with what went wrong with its worker."""
+    from distributed import as_completed
+
+    futures = {
+        client.submit(_execute_batch, batch, [origin(run) for run in batch], pure=False): batch
+        for batch in batches
+    }
+    for future in as_completed(list(futures)):
+        if future.status == "finished":
+            yield futures[future], future.result()
+        elif future.status == "error":
+            yield futures[future], _in_a_line(future.exception())
+        else:
+            raise OSError(f"the Dask cluster was lost: a run is {future.status}")
+        future.release()
+
+
+def _execute_batch(batch, origins):
+    """Execute runs where they were sent to; return their results, or what went wrong as text."""
+    return [_execute(run, expected) for run, expected in zip(batch, origins)]
+
+
+def _execute(run, expected):
+    with _one_at_a_time:
+        try:
+            if origin(run) != expected:
+                raise RuntimeError(
+                    f"the worker must have the same data, code and versions, {expected}, got "
+                    f"{origin(run)}"
+                )
+            return execute(run)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other runs continue
+            return _in_a_line(error)
+
+
+def _in_a_line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+@contextmanager
+def _client(workers, scheduler):
+    """Yield a client of a Dask cluster: of the scheduler's, or of processes of this machine."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        with Client(scheduler, timeout=10) as client:
+            yield client
+        return
+    # A run that ends its process fails at once. One run a core: threads of a library's own would
+    # only fight for them, so that Dask gives each worker one.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        _interruption_for_this_thread_only(),
+    ):
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def _interruption_for_this_thread_only():
+    """Hold back Ctrl-C here, and for good in threads and processes started meanwhile.
+
+    This thread ends them then; they would each print that they were interrupted. Where the system
+    has no way to hold it back (Windows), they do.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

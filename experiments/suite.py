@@ -1,0 +1,207 @@
+"""The experiments: what each compares, how it is shown, and the runs that it is made of.
+
+A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) is in all experiments that
+compare schemes; another value of a parameter goes into the tuple of its sweep.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from ddlo.candidates import Flips, OrderPreserving
+
+from . import plots
+from .runs import Run
+from .schemes import JOINT_SCHEMES, SCHEMES
+
+LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
+DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
+OF_NETWORKS = ("mean_gain_ratio", "ms_per_frame", "ms_per_frame_batched", "loop_seconds")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in nothing but their seeds."""
+
+    label: str  # of the line or row that it is
+    run: Run  # with seed 0
+    value: float | str | None = None  # of the parameter or constant, or the network, that is varied
+    fraction: float = 1  # of the frames that it is run for
+
+    def runs(self, frames, seeds):
+        """Return its runs: one for each seed, or only one where nothing learns or is random."""
+        by_chance = self.run.learns or self.run.scheme == "random"
+        frames = max(1, int(self.fraction * frames))
+        return [replace(self.run, frames=frames, seed=s) for s in range(seeds if by_chance else 1)]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings that are compared, and how they are shown."""
+
+    title: str
+    settings: Iterable[Setting]
+    plot: Callable  # (rows, curves) -> figure and the data in it, as in plots.py
+    metrics: tuple[str, ...]  # of runs.execute and results.FORMATS that tables show
+    across: str = ""  # heading of the values, if a table of each metric has a column for each value
+    quick: Iterable[Setting] = field(default=())  # the settings of --quick, if they are fewer
+
+
+def sweep(name, label, values):
+    """Return the experiment that varies one parameter of DDLO, a field of Run."""
+    settings = [Setting(f"{label} = {value}", Run(**{name: value}), value) for value in values]
+    title = f"Gain ratio for different {label if label.isupper() else label + 's'}"
+    return Experiment(title, settings, plots.convergence, LEARNING)
+
+
+def schemes(compared, **constants):
+    """Return settings that compare schemes, runs by label, on a network with other constants."""
+    return [Setting(label, replace(run, **constants)) for label, run in compared.items()]
+
+
+def networks(title, name, across, values):
+    """Return the experiment that varies one constant of the network, a field of Run."""
+    settings = [
+        replace(setting, value=value)
+        for value in values
+        for setting in schemes(COMPARED, **{name: value})
+    ]
+    quick = [setting for setting in settings if setting.value in values[::3]]
+    metrics = ("mean_utility", "excess")
+    return Experiment(title, settings, plots.against_constant, metrics, across, quick)
+
+
+def on_network(run, users, tasks, bandwidth):
+    """Return a run on another network, whose uplink grows with the users: the problem stays alike."""
+    data = Run.data if (users, tasks) == (3, 3) else ""
+    size = {"users": users, "tasks": tasks, "data": data, "uplink": 100 * users / 3}
+    return replace(run, **size, bandwidth=bandwidth)
+
+
+def resized(rule, users, tasks):
+    """Return a candidate rule for another network: all user flips, and no more than there are."""
+    if isinstance(rule, OrderPreserving):
+        return OrderPreserving(min(rule.K, users * tasks + 1))
+    return Flips(0, tasks, users) if isinstance(rule, Flips) else rule
+
+
+def sizes(title, compared, bandwidth, of_sizes):
+    """Return the experiment on networks of different sizes: users and tasks of each."""
+    settings = []
+    for label, run in compared.items():
+        slow = run.scheme in ("optimum by MILP", "coordinate descent")
+        for users, tasks in of_sizes:
+            of_size = replace(run, candidates=resized(run.candidates, users, tasks))
+            of_size = on_network(of_size, users, tasks, bandwidth)
+            settings.append(Setting(label, of_size, f"{users} x {tasks}", 0.1 if slow else 1))
+    few = [f"{users} x {tasks}" for users, tasks in of_sizes[::4]]
+    quick = [setting for setting in settings if setting.value in few]
+    return Experiment(title, settings, plots.scaling, OF_NETWORKS, "users x tasks", quick)
+
+
+def ablation(of_networks):
+    """Return the experiment on what leads to better decisions: networks are users and bandwidth."""
+
+    def settings(users, bandwidth):
+        third, recombine = users, Run(recombine=True)  # of all tasks, which are three per user
+        changes = {
+            "as released": Run(),
+            "K = 10": Run(net_num=10),
+            "hidden layers of 400 and 267": Run(hidden=(400, 267)),
+            "learning rate 0.001": Run(learning_rate=0.001),
+            "both of these": Run(hidden=(400, 267), learning_rate=0.001),
+            "normalised inputs": Run(scale=normalised),
+            "beta1 = 0.9": Run(beta1=0.9),
+            "recombine": recombine,
+            "K = 10, recombine": Run(net_num=10, recombine=True),
+            "flips of a third of all tasks": Run(candidates=Flips(third)),
+            "flips of all tasks": Run(candidates=Flips(3 * third)),
+            "flips of a third, recombine": replace(recombine, candidates=Flips(third)),
+            "flips of all, recombine": replace(recombine, candidates=Flips(3 * third)),
+            "3 flips of every user": Run(candidates=Flips(0, 3, users)),
+            "1 flip of every user, recombine": replace(recombine, candidates=Flips(0, 1, users)),
+            "2 flips of every user, recombine": replace(recombine, candidates=Flips(0, 2, users)),
+            "3 flips of every user, recombine": replace(recombine, candidates=Flips(0, 3, users)),
+        }
+        return [
+            Setting(label, on_network(run, users, 3, bandwidth), f"{users} x 3, {bandwidth}")
+            for label, run in changes.items()
+        ]
+
+    of_all = [settings(*network) for network in of_networks]
+    return Experiment(
+        "Ablation study of DDLO",
+        [setting for of_one in of_all for setting in of_one],
+        plots.ablation,
+        ("mean_gain_ratio", "loop_seconds", "ms_per_frame"),
+        "users x tasks, bandwidth",
+        of_all[0],
+    )
+
+
+def normalised(task_size):
+    """Return inputs of -1 to 1 for task sizes of 10 to 30 MB."""
+    return task_size / 10 - 2
+
+
+FLIPPED = "DDLO, K = 3, user flips, recombined"  # one of every user's tasks at a time, all of them
+LEARNERS = {
+    "DDLO, K = 3": Run(),
+    "DDLO, K = 10": Run(net_num=10),
+    FLIPPED: Run(candidates=Flips(0, 3, 3), recombine=True),
+    "DROO's rule, K = 3": Run(net_num=1, candidates=OrderPreserving(3)),
+    "DROO's rule, K = 10": Run(net_num=1, candidates=OrderPreserving(10)),
+}
+COMPARED = {label: run for label, run in LEARNERS.items() if label != FLIPPED}
+COMPARED |= {label: Run(label) for label in SCHEMES}
+JOINT = LEARNERS | {label: Run(label) for label in JOINT_SCHEMES}
+# Of networks of other sizes, where the rest says little.
+SCALED = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED, "DROO's rule, K = 10")
+SOLVERS = ("optimum", "optimum by MILP", "coordinate descent")
+JOINT_SOLVERS = [label for label in JOINT_SCHEMES if "heuristic" in label or "split" in label]
+
+EXPERIMENTS = {
+    "net_num": sweep("net_num", "K", (1, 2, 3, 5, 10)),
+    "learning_rate": sweep("learning_rate", "learning rate", (0.1, 0.01, 0.001, 0.0001)),
+    "batch_size": sweep("batch_size", "batch size", (32, 64, 128, 256, 512)),
+    "memory_size": sweep("memory_size", "memory size", (256, 512, 1024, 2048, 4096)),
+    "training_interval": sweep("training_interval", "training interval", (1, 5, 10, 20, 50)),
+    "training_cost": Experiment(
+        "Training cost of the DNNs",
+        [Setting("DDLO, K = 3", Run())],
+        plots.training_cost,
+        ("mean_gain_ratio", "last_cost"),
+    ),
+    "schemes": Experiment("Comparison of schemes", schemes(COMPARED), plots.schemes, DECISIONS),
+    "bandwidth": networks(
+        "Utility of the schemes for different uplink bandwidths",
+        "uplink",
+        "Uplink bandwidth (Mbit/s)",
+        (25, 50, 75, 100, 200, 300, 400),
+    ),
+    "delay_weight": networks(
+        "Utility of the schemes for different delay weights",
+        "delay_weight",
+        "Delay weight (J/s)",
+        (0, 0.25, 0.5, 1, 2, 3, 4),
+    ),
+    "joint": Experiment(
+        "Comparison of schemes with optimal bandwidth",
+        schemes(JOINT, bandwidth="optimal"),
+        plots.schemes,
+        DECISIONS,
+    ),
+    "ablation": ablation([(3, "equal"), (3, "optimal"), (30, "equal"), (30, "optimal")]),
+    # Users and tasks of a user. Plots have those with as many users or tasks as the first one.
+    "scaling": sizes(
+        "Networks of different sizes",
+        {label: (LEARNERS | COMPARED)[label] for label in (*SCALED, *SOLVERS)},
+        "equal",
+        [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3), (3, 2), (3, 4), (3, 5), (3, 6)],
+    ),
+    "joint_scaling": sizes(
+        "Networks of different sizes with optimal bandwidth",
+        {label: JOINT[label] for label in (*SCALED, "coordinate descent", *JOINT_SOLVERS)},
+        "optimal",
+        [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3)],
+    ),
+}

@@ -1,0 +1,308 @@
+"""Joint bandwidth: the allocation, the optimum, its lower bound, and recombined decisions."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import optimize
+
+from ddlo.bandwidth import JointMUMT, make_network
+from MUMT import MUMT, all_decisions
+
+from .reference import frames, user_values, utility_of
+
+constants = {"uplink_bandwidth": st.floats(0.1, 1000), "delay_weight": st.floats(0.01, 10)}
+
+
+@given(frames(), st.fixed_dictionaries(constants))
+def test_allocation_meets_the_optimality_conditions(case, constants):
+    N, M, (d,), (x,) = case
+    network = JointMUMT(N, M, **constants)
+    c, Q = network.bandwidth_allocation(d, x), network.compute_Q(d, x)
+    C, w = network.uplink_bandwidth, network.delay_weight
+    sent, local, edge, _ = user_values(network, d, x)
+    assert c.shape == (N,) and c.dtype == np.float64
+    assert ((c > 0) == (sent > 0)).all() and c.sum() <= C * (1 + 1e-12)
+    assert Q == pytest.approx(utility_of(network, d, x, c), rel=1e-12)
+    assert Q <= MUMT(N, M, **constants).compute_Q(d, x) * (1 + 1e-14)
+    # The gain from a little more bandwidth is one price for all who can use more of it. The others
+    # get just as much as makes their upload fast enough, which was worth the price.
+    slack = local - edge
+    assume((np.abs(slack[sent > 0]) > 1e-9 * local.max()).all())  # no limit that rounding decides
+    limit = np.where(slack > 0, sent / np.where(slack > 0, slack, 1), np.inf)
+    assert (c <= limit * (1 + 1e-9)).all()
+    at_limit = (sent > 0) & (c >= limit * (1 - 1e-9))
+    using = (sent > 0) & ~at_limit
+    gain = w * sent / np.where(c > 0, c, 1) ** 2
+    price = gain[using].mean() if using.any() else 0.0
+    np.testing.assert_allclose(gain[using], price, rtol=1e-6)
+    assert (gain[at_limit] >= price * (1 - 1e-6)).all()
+    if using.any():
+        assert c.sum() == pytest.approx(C, rel=1e-12)  # nothing is left where it has a price
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_agrees_with_a_general_solver(seed):
+    random = np.random.default_rng(seed)
+    N, M = random.integers(1, 6), random.integers(1, 5)
+    network = JointMUMT(N, M, uplink_bandwidth=random.uniform(2, 40))
+    d, x = random.integers(10, 31, N * M), random.integers(0, 2, N * M)
+    x[: M - M // 2] = 1  # somebody sends
+    sent, local, edge, energy = user_values(network, d, x)
+    C, (sends,) = network.uplink_bandwidth, np.nonzero(sent)
+    users = len(sends)
+    # Shares of the bandwidth and delays of the users who send, in units that are near 1.
+    unit = local.max() + edge.max() + sent.max() / C
+    found = optimize.minimize(
+        lambda v: v[users:].sum(),
+        np.concatenate([np.full(users, 1 / users), np.full(users, 10.0)]),
+        method="SLSQP",
+        bounds=[(1e-6, 1)] * users + [(0, None)] * users,
+        constraints=[
+            {"type": "ineq", "fun": lambda v: 1 - v[:users].sum()},
+            {"type": "ineq", "fun": lambda v: v[users:] - local[sends] / unit},
+            {
+                "type": "ineq",
+                "fun": lambda v: v[users:] - (sent[sends] / (C * v[:users]) + edge[sends]) / unit,
+            },
+        ],
+        options={"maxiter": 1000, "ftol": 1e-10},
+    )
+    assert found.success, found.message
+    Q = energy.sum() + unit * found.fun + np.delete(local, sends).sum()
+    assert network.compute_Q(d, x) == pytest.approx(Q, rel=1e-7)
+
+
+def test_allocation_by_hand():
+    # One of two users sends 10 MB and has nothing else to wait for: it gets all of the bandwidth.
+    network = JointMUMT(2, 1)
+    np.testing.assert_allclose(network.bandwidth_allocation([10, 10], [1, 0]), [12.5, 0])
+    by_hand = 24.49473536 + 0.8 + 15.9383552 + 27.262976 + 39.845888
+    assert network.compute_Q([10, 10], [1, 0]) == pytest.approx(by_hand, rel=1e-12)
+    # Two users who send 10 and 40 MB: bandwidths are as the roots, 1 to 2.
+    np.testing.assert_allclose(network.bandwidth_allocation([10, 40], [1, 1]), [12.5 / 3, 25 / 3])
+    # A user whose device needs 39.845888 s for the other task does not need the edge any sooner:
+    # 10 MB have 39.845888 - 15.9383552 s for their upload. Without use for it, bandwidth is left.
+    limit = 10 / (39.845888 - 15.9383552)
+    np.testing.assert_allclose(JointMUMT(1, 2).bandwidth_allocation([10, 10], [1, 0]), [limit])
+    c = JointMUMT(2, 2).bandwidth_allocation([10, 10, 10, 10], [1, 0, 1, 1])
+    np.testing.assert_allclose(c, [limit, 12.5 - limit])
+
+
+class Weightless(JointMUMT):
+    """With an __init__ of its own, as users write them."""
+
+    def __init__(self):
+        super().__init__(3, 3, delay_weight=0)
+
+
+def test_all_local_and_no_weight_of_delay(published):
+    d = published[0][:20]
+    equal, joint = MUMT(3, 3), JointMUMT(3, 3)
+    none = np.zeros(9)
+    np.testing.assert_array_equal(joint.compute_Q(d, none), equal.compute_Q(d, none))
+    np.testing.assert_array_equal(joint.bandwidth_allocation(d, none), np.zeros((20, 3)))
+    # Without weight of delay any allocation is as good: users still get one to send with.
+    equal, weightless = MUMT(3, 3, delay_weight=0), Weightless()
+    x = np.tile([1, 0, 0, 1, 1, 0, 0, 0, 0], (20, 1))
+    np.testing.assert_array_equal(weightless.compute_Q(d, x), equal.compute_Q(d, x))
+    c = weightless.bandwidth_allocation(d, x)
+    assert ((c > 0) == [True, True, False]).all()
+    np.testing.assert_array_equal(c, joint.bandwidth_allocation(d, x))
+    np.testing.assert_array_equal(weightless.optimum(d)[0], equal.optimum(d)[0])
+    np.testing.assert_allclose(weightless.lower_bound(d)[0], equal.optimum(d)[0], rtol=1e-11)
+    assert weightless.delay_weight == 0
+
+
+size = st.floats(1e-9, 1e9)
+
+
+@given(st.tuples(size, size, size), st.floats(1e-6, 1e6))
+def test_sizes_of_any_magnitude(d, uplink):
+    network = JointMUMT(3, 1, uplink_bandwidth=uplink)
+    c = network.bandwidth_allocation(d, [1, 1, 1])
+    assert (c > 0).all() and c.sum() == pytest.approx(uplink, rel=1e-9)
+    Q = network.compute_Q(d, [1, 1, 1])
+    assert Q == pytest.approx(utility_of(network, d, [1, 1, 1], c), rel=1e-9)
+
+
+def test_candidates_broadcast_to_all_frames(published):
+    network, d = JointMUMT(3, 3), published[0][:50]
+    x = np.random.default_rng(0).integers(0, 2, (4, 50, 9))
+    Q, c = network.compute_Q(d, x), network.bandwidth_allocation(d, x)
+    assert Q.shape == (4, 50) and c.shape == (4, 50, 3)
+    for k, i in np.ndindex(Q.shape):
+        assert Q[k, i] == network.compute_Q(d[i], x[k, i])
+        np.testing.assert_array_equal(c[k, i], network.bandwidth_allocation(d[i], x[k, i]))
+    assert type(network.compute_Q(d[0], x[0, 0])) is float
+
+
+def test_many_users_in_compiled_code_give_the_same_bits():
+    from ddlo.backend import tf, tnp
+
+    network, random = JointMUMT(8, 2, uplink_bandwidth=24), np.random.default_rng(0)
+    d, x = random.integers(10, 31, (500, 16)), random.integers(0, 2, (7, 500, 16)).astype(float)
+    costs = network.task_costs(d)
+
+    @tf.function(jit_compile=True)
+    def compiled(costs, x):
+        return network.utility(costs, x, tnp), network.recombine(costs, x, x[0], tnp)
+
+    Q, recombined = compiled(costs, x)
+    np.testing.assert_array_equal(Q, network.compute_Q(d, x))
+    np.testing.assert_array_equal(recombined, network.recombine(costs, x, x[0]))
+
+
+# The optimum and its lower bound
+
+
+@settings(max_examples=30)
+@given(frames(), st.floats(1, 100))
+def test_joint_optimum_is_the_first_of_the_least_utilities(case, uplink):
+    N, M, (d,), _ = case
+    assume(N * M <= 8)
+    network = JointMUMT(N, M, uplink_bandwidth=uplink)
+    Q = [network.compute_Q(d, x) for x in itertools.product((0, 1), repeat=N * M)]
+    gain_min, gain_mode, word = network.reference(d)
+    assert gain_min == min(Q) and gain_mode.dtype == np.int32 and word == "optimum"
+    np.testing.assert_array_equal(gain_mode, all_decisions(N * M)[np.argmin(Q)])
+
+
+def test_joint_optimum_and_lower_bound_of_the_published_samples(published):
+    d, equal_min = published[0][:2000], published[1][:2000]
+    network = JointMUMT(3, 3)
+    gain_min, gain_mode = network.optimum(d)
+    np.testing.assert_array_equal(network.compute_Q(d, gain_mode), gain_min)
+    # A prototype's figures: 0.34 % less, and 35 % of the decisions are others.
+    assert (gain_min <= equal_min).all()
+    assert gain_min.mean() / equal_min.mean() == pytest.approx(0.9966, abs=1e-4)
+    assert 0.33 < (gain_mode != MUMT(3, 3).optimum(d)[1]).any(axis=1).mean() < 0.38
+
+    bound, x = network.lower_bound(d)
+    assert bound.shape == (2000,) and (bound <= gain_min).all()
+    assert np.mean(1 - bound / gain_min) < 2e-4  # a prototype reached 0.02 %
+    assert x.shape == d.shape and x.dtype == np.int32
+    assert np.mean(gain_min / network.compute_Q(d, x)) > 0.9999
+    for i in range(3):
+        alone = network.lower_bound(d[i])
+        assert type(alone[0]) is float and alone[0] == bound[i]
+        np.testing.assert_array_equal(alone[1], x[i])
+
+
+@given(frames(), st.fixed_dictionaries(constants))
+def test_lower_bound_is_never_above_the_optimum(case, constants):
+    N, M, (d,), _ = case
+    assume(N * M <= 12)
+    network = JointMUMT(N, M, **constants)
+    (bound, x), (gain_min, _) = network.lower_bound(d), network.optimum(d)
+    assert 0 < bound <= gain_min <= network.compute_Q(d, x)
+
+
+def priced(network, task_size, decision, level):
+    """Users' parts of Q and what they pay for bandwidth, at a price of 1/level**2 for all of it.
+
+    (N, ...) for a frame's decision and any levels. Each user takes the share that is best for it.
+    """
+    level = np.asarray(level)
+    values = user_values(network, task_size, decision)
+    sent, local, edge, energy = (v.reshape(-1, *[1] * level.ndim) for v in values)
+    upload, slack = sent / network.uplink_bandwidth, local - edge
+    limit = np.where(slack > 0, upload / np.where(slack > 0, slack, 1), np.inf)
+    share = np.minimum(level * np.sqrt(upload), limit)
+    delay = edge + upload / np.where(share > 0, share, 1)
+    return energy + np.maximum(local, delay) + share / level**2
+
+
+@pytest.mark.parametrize("uplink", [1000, 12.5, 0.5, 0.125, 0.0125])
+def test_lower_bound_is_the_greatest_dual_for_any_bandwidth(uplink):
+    for seed, (N, M) in enumerate([(2, 2), (3, 2), (1, 3)]):
+        network = JointMUMT(N, M, uplink_bandwidth=uplink)
+        d = np.random.default_rng(seed).integers(10, 31, N * M)
+        levels = np.geomspace(1e-3, 1e5, 40000)
+        decisions = itertools.product((0, 1), repeat=M)
+        parts = [priced(network, d, np.tile(x, N), levels) for x in decisions]
+        dual = (np.min(parts, axis=0).sum(axis=0) - 1 / levels**2).max()
+        bound = network.lower_bound(d)[0]
+        assert dual * (1 - 1e-9) <= bound <= dual * (1 + 1e-4)  # the levels are 0.05 % apart
+        assert bound <= network.optimum(d)[0]
+
+
+def test_lower_bound_of_a_large_network():
+    d = np.random.default_rng(0).integers(10, 31, (50, 90))
+    network = JointMUMT(30, 3, uplink_bandwidth=125)
+    bound, x, word = network.reference(d)
+    Q = network.compute_Q(d, x)
+    assert word == "lower bound" and (bound < Q).all() and (Q < bound * (1 + 1e-4)).all()
+    # No allocation of the bandwidth and no decision is better: the equal-split optimum is not.
+    assert (bound < MUMT(30, 3, uplink_bandwidth=125).optimum(d)[0]).all()
+    with pytest.raises(ValueError, match="JointMUMT.*separable.*90"):
+        network.optimum(d)
+
+
+class Priorities(JointMUMT):
+    def user_utility(self, costs, decision, xp=np):
+        return np.array([1.0, 2.0, 4.0]) * super().user_utility(costs, decision, xp)
+
+
+class Slowest(JointMUMT):
+    def utility(self, costs, decision, xp=np):
+        return xp.max(self.user_utility(costs, decision, xp), axis=-1)
+
+
+class Twice(JointMUMT):
+    def compute_Q(self, task_size, decision):
+        return 2 * super().compute_Q(task_size, decision)
+
+
+class FourCosts(JointMUMT):
+    def task_costs(self, task_size):
+        return super().task_costs(task_size)[:4]
+
+
+@pytest.mark.parametrize("kind", [Priorities, Slowest, Twice])
+def test_custom_utility_has_an_optimum_but_no_lower_bound(kind):
+    with pytest.raises(ValueError, match=f"no lower bound .* {kind.__name__}"):
+        kind(3, 5).reference([10] * 15)
+    network, d = kind(3, 2), [10, 20, 30, 10, 20, 30]
+    assert network.reference(d)[0] == network.compute_Q(d, all_decisions(6)).min()
+
+
+def test_refused_networks():
+    with pytest.raises(ValueError, match="M = 21"):
+        JointMUMT(2, 21).lower_bound([10] * 42)
+    with pytest.raises(ValueError, match="5 costs, got 4"):
+        FourCosts(3, 2).compute_Q([10] * 6, [1] * 6)
+    with pytest.raises(ValueError, match="bandwidth must be one of equal, optimal, got 'fair'"):
+        make_network(1, 1, "fair")
+
+
+# Recombined decisions
+
+
+def test_recombined_decisions_of_joint_bandwidth(published):
+    d = published[0][:500]
+    network = JointMUMT(3, 3)
+    x = np.random.default_rng(0).integers(0, 2, (6, 500, 9)).astype(float)
+    Q = network.compute_Q(d, x)
+    best = x[Q.argmin(axis=0), np.arange(500)]
+    recombined = network.recombine(network.task_costs(d), x, best)
+    # All parts are some candidate's, and on the whole the decisions become far better.
+    parts, of_all = recombined.reshape(500, 3, 3), x.reshape(6, 500, 3, 3)
+    assert (parts == of_all).all(axis=3).any(axis=0).all()
+    gain_min = network.optimum(d)[0]
+    before = np.mean(gain_min / Q.min(axis=0))
+    assert np.mean(gain_min / network.compute_Q(d, recombined)) > before + 0.03
+    # Each part is the cheapest at the price at which the best candidate allocates all bandwidth.
+    share = network.bandwidth_allocation(d, best) / 12.5
+    (scarce,) = np.nonzero(share.sum(axis=1) > 1 - 1e-9)
+    assert len(scarce) > 200
+    for i in scarce[:20]:
+        upload = user_values(network, d[i], best[i])[0] / 12.5
+        level = np.max(share[i] / np.sqrt(np.where(upload > 0, upload, 1)))
+        cheapest = np.min([priced(network, d[i], decision, level) for decision in x[:, i]], axis=0)
+        found = priced(network, d[i], recombined[i], level)
+        np.testing.assert_allclose(found, cheapest, rtol=1e-9)
+    # Of the best candidate alone nothing else can be made.
+    np.testing.assert_array_equal(network.recombine(network.task_costs(d), best[None], best), best)

@@ -1,0 +1,110 @@
+"""Candidate rules against the same rules written out task by task."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddlo.backend import tnp
+from ddlo.candidates import Flips, OrderPreserving, threshold
+from memory import MemoryDNN
+
+LOGITS = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).normal(0, 2, (2, 4, 6))
+)
+
+
+def candidates_of(rule, logits):
+    """What a rule returns with NumPy, which has to be what it returns with TensorFlow."""
+    candidates = rule(logits, np)
+    np.testing.assert_array_equal(rule(tnp.asarray(logits), tnp).numpy(), candidates)
+    assert candidates.dtype == bool
+    return candidates
+
+
+def test_threshold_offloads_above_0():
+    logits = np.array([[[-1.0, 0, 1e-300]], [[2, -1e-300, -3]]])
+    expected = [[[False, False, True]], [[True, False, False]]]
+    np.testing.assert_array_equal(candidates_of(threshold, logits), expected)
+
+
+def flipped(logits, flips, users):
+    """The decisions (flips, n_out) of a frame in which a task of each user is flipped."""
+    tasks = len(logits) // users
+    candidates = np.tile(logits > 0, (flips, 1))
+    for user in range(users):
+        of_user = range(user * tasks, (user + 1) * tasks)
+        least_confident = sorted(of_user, key=lambda task: abs(logits[task]))[:flips]
+        for candidate, task in zip(candidates, sorted(least_confident)):
+            candidate[task] = not candidate[task]
+    return candidates
+
+
+@settings(max_examples=40, deadline=None)
+@given(LOGITS, st.integers(0, 6), st.integers(0, 2))
+def test_flips_are_those_of_the_least_confident_tasks(logits, flips, user_flips):
+    candidates = candidates_of(Flips(flips, user_flips, users=3), logits)
+    assert candidates.shape == (2 * (1 + flips + user_flips), 4, 6)
+    for k, i in np.ndindex(2, 4):
+        own, others, of_users = np.split(candidates[k::2, i], [1, 1 + flips])
+        np.testing.assert_array_equal(own[0], logits[k, i] > 0)
+        np.testing.assert_array_equal(others, flipped(logits[k, i], flips, 1))
+        np.testing.assert_array_equal(of_users, flipped(logits[k, i], user_flips, 3))
+
+
+def quantised(logits, K):
+    """The decisions (K, n_out) of a frame as DROO's released code makes them of a DNN's output."""
+    output = 1 / (1 + np.exp(-logits))
+    candidates = [output > 0.5]
+    for task in np.argsort(np.abs(output - 0.5))[: K - 1]:
+        if output[task] > 0.5:
+            candidates.append(output > output[task])
+        else:
+            candidates.append(output >= output[task])
+    return candidates
+
+
+@settings(max_examples=40, deadline=None)
+@given(LOGITS, st.integers(1, 7))
+def test_order_preserving_quantisation_is_that_of_droo(logits, K):
+    candidates = candidates_of(OrderPreserving(K), logits[:1])
+    assert candidates.shape == (K, 4, 6)
+    for i in range(4):
+        np.testing.assert_array_equal(candidates[:, i], quantised(logits[0, i], K))
+
+
+def test_equally_confident_tasks_and_saturated_outputs():
+    # Of equally confident tasks the first comes first. At 50 and 60 the outputs are 1 in float64.
+    candidates = candidates_of(Flips(2), np.array([[[1.0, -1, 1]]]))
+    np.testing.assert_array_equal(candidates[1:, 0], [[0, 0, 1], [1, 1, 1]])
+    candidates = candidates_of(OrderPreserving(4), np.array([[[60.0, 50, 0]]]))
+    np.testing.assert_array_equal(candidates[:, 0], [[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "rule, message",
+    [
+        ("threshold", "candidates must be a callable"),
+        (lambda logits, xp: (logits > 0).astype(int), "booleans"),
+        (
+            lambda logits, xp: logits[..., :5] > 0,
+            r"\(C, frames, 9\), got bool of shape \(2, 1, 5\)",
+        ),
+        (lambda logits, xp: logits[0] > 0, r"\(1, 9\)"),
+        (Flips(10), "flips must be an integer <= 9, got 10"),
+        (Flips(-1), "flips must be an integer >= 0, got -1"),
+        (Flips(user_flips=4, users=3), "user_flips must be an integer <= 3, got 4"),
+        (Flips(users=2), "users must be a divisor of 9 tasks, got 2"),
+        (Flips(users=0), "users must be an integer >= 1, got 0"),
+        (OrderPreserving(3), "1 DNN, got 2"),
+    ],
+)
+def test_rules_that_do_not_suit_the_dnns_are_refused(rule, message):
+    with pytest.raises(ValueError, match=message):
+        MemoryDNN([9, 5, 9], 2, candidates=rule)
+
+
+@pytest.mark.parametrize("K, limit", [(0, ">= 1"), (11, "<= 10")])
+def test_order_preserving_quantisation_has_n_out_plus_1_candidates_at_most(K, limit):
+    with pytest.raises(ValueError, match=f"K must be an integer {limit}, got {K}"):
+        MemoryDNN([9, 5, 9], 1, candidates=OrderPreserving(K))

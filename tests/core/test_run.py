@@ -1,0 +1,351 @@
+"""A run of main.py, called and by command line: its files, its report, and how it ends if it fails."""
+
+import dataclasses
+import json
+import os
+import re
+import select
+import signal
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import scipy.io
+
+import main
+import memory
+from ddlo.bandwidth import JointMUMT
+from ddlo.candidates import Flips
+from ddlo.dataset import generate, save_data, time_frames
+from ddlo.report import make_report, plot_gain_ratio
+from main import Parameters
+from memory import MemoryDNN
+from MUMT import MUMT
+
+from ..conftest import DATA, ROOT, command, python, start_python
+from .reference import OnlyQ, Penalty
+
+cli = command(main)
+
+FILES = {
+    "gain_ratio.png",
+    "history.mat",
+    "model.npz",
+    "parameters.json",
+    "report.json",
+    "training_cost.png",
+}
+
+
+def untrained(out, **changes):
+    """Parameters of a run without a training step: nothing is compiled for it."""
+    few = {"frames": 50, "hidden": (20,), "training_interval": 1000}
+    return Parameters(**{"data": DATA, "out": out} | few | changes)
+
+
+def history_of(out):
+    return {
+        key: array for key, array in scipy.io.loadmat(out / "history.mat").items() if key[0] != "_"
+    }
+
+
+def timeless(report):
+    return {key: value for key, value in report.items() if "seconds" not in key}
+
+
+# The run by command line
+
+
+@pytest.fixture(scope="module")
+def by_command_line(tmp_path_factory):
+    """The folder of a run, its exit code, stdout and stderr."""
+    out = tmp_path_factory.mktemp("results") / "run"
+    run = ("main.py", "--frames", 1300, "--net-num", 2, "--seed", 7, "--memory-size", 200)
+    return out, *python(*run, "--hidden", 30, 20, "--show", "--out", out)
+
+
+@pytest.mark.slow
+def test_command_line_end_to_end(by_command_line):
+    out, code, printed, errors = by_command_line
+    assert code == 0 and errors == ""  # no chatter of TensorFlow, no progress bar into a file
+    assert {file.name for file in out.iterdir()} == FILES
+    report = json.loads((out / "report.json").read_text())
+    assert f"{report['mean_gain_ratio']:.5f}" in printed
+    assert f"{report['released_gain_ratio']:.5f} by the released" in printed
+    assert str(out) in printed and "no screen to show the plots on" in printed
+    assert report["total_seconds"] > report["loop_seconds"] > 0
+
+    parameters = json.loads((out / "parameters.json").read_text())
+    assert parameters["frames"] == 1300 and parameters["hidden"] == [30, 20]
+    assert {"python", "tensorflow", "numpy"} <= set(parameters["versions"])
+    assert parameters["network"].pop("class") == "MUMT"
+    assert MUMT(**parameters["network"]) == MUMT(3, 3)
+
+    history, data = history_of(out), scipy.io.loadmat(DATA)
+    assert {key: array.shape for key, array in history.items()} == {
+        "index": (1, 1300),
+        "chosen": (1, 1300),
+        "decision": (1300, 9),
+        "Q": (1, 1300),
+        "gain_ratio": (1, 1300),
+        "costs": (2, 79),  # at counters 520, 530, ..., 1300
+    }
+    index = history["index"][0]
+    np.testing.assert_array_equal(index, time_frames(1300, 20000)[0])
+    Q = MUMT(3, 3).compute_Q(data["task_size"][index], history["decision"])
+    np.testing.assert_array_equal(history["Q"][0], Q)
+    np.testing.assert_array_equal(history["gain_ratio"][0], data["gain_min"][0, index] / Q)
+    assert report["mean_gain_ratio"] == history["gain_ratio"][0, -260:].mean()
+    assert set(history["chosen"][0]) == {0, 1}
+
+    net = MemoryDNN.load(out / "model")
+    assert net.net == [9, 30, 20, 9] and net.memory_counter == 1301
+    np.testing.assert_array_equal(net.cost_his, history["costs"])
+
+
+@pytest.mark.slow
+def test_same_seed_same_run_with_the_same_utility_as_a_custom_one(by_command_line, tmp_path):
+    parameters = Parameters(DATA, frames=1300, net_num=2, seed=7, memory_size=200, hidden=(30, 20))
+    parameters.out = tmp_path / "custom"
+    report = main.run(parameters, OnlyQ(3, 3))
+    histories = [history_of(out) for out in (by_command_line[0], parameters.out)]
+    assert histories[0].keys() == histories[1].keys()
+    for key, array in histories[0].items():
+        np.testing.assert_array_equal(array, histories[1][key])
+    released = json.loads((by_command_line[0] / "report.json").read_text())
+    assert timeless(report) == timeless(released)
+    saved = json.loads((parameters.out / "parameters.json").read_text())
+    assert saved["network"] == {"class": "OnlyQ"}
+
+
+def test_help_lists_the_parameters_and_waits_for_no_heavy_import():
+    code = (
+        "import sys, runpy; sys.argv = ['main.py', '--help']\n"
+        "try: runpy.run_path('main.py', run_name='__main__')\n"
+        "finally: print({'tensorflow', 'scipy', 'matplotlib'} & set(sys.modules))"
+    )
+    code, printed, _ = python("-c", code)
+    assert code == 0 and printed.endswith("set()\n")
+    # All parameters are described, by the comments beside them.
+    options = re.sub(r", --no-[a-z-]+|│", "", printed).split("--")[1:]
+    described = {option.split()[0] for option in options if len(option.split("(default")[0]) > 30}
+    assert {field.name.replace("_", "-") for field in dataclasses.fields(Parameters)} <= described
+    assert "parallel DNNs" in printed
+
+
+def shown_until(terminal, text):
+    """What a terminal shows until it shows a text, or else to the end."""
+    shown = ""
+    with suppress(OSError):  # the end
+        while text not in shown:
+            assert select.select([terminal], [], [], 120)[0], f"nothing after {shown}"
+            shown += os.read(terminal, 10000).decode(errors="replace")
+    return shown
+
+
+@pytest.mark.slow
+def test_terminal_shows_progress_and_ctrl_c_ends_the_run(tmp_path):
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    terminal, of_process = pty.openpty()
+    termios.tcsetwinsize(of_process, (24, 100))  # else tqdm takes it for one without columns
+    run = ("main.py", "--frames", 3000000, "--net-num", 1, "--hidden", 10)
+    with start_python(*run, "--out", tmp_path / "a" / "b", stderr=of_process) as process:
+        os.close(of_process)
+        shown = shown_until(terminal, "gain ratio 0.")
+        process.send_signal(signal.SIGINT)
+        rest = shown_until(terminal, "interrupted")
+        assert process.wait(120) == 130
+    os.close(terminal)
+    assert 0 <= shown.index("starting TensorFlow") < shown.index("/3000000")
+    assert "gain ratio 0." in shown
+    assert "interrupted" in rest and "Traceback" not in shown + rest
+    assert not list(tmp_path.iterdir())
+
+
+def test_joint_bandwidth_by_command_line(tmp_path, monkeypatch, capsys):
+    data, out = tmp_path / "data.mat", tmp_path / "out"
+    network = JointMUMT(7, 2, uplink_bandwidth=7.5)
+    save_data(data, generate(network, 100))
+    run = ("--users", 7, "--tasks", 2, "--bandwidth", "optimal", "--uplink", 60, "--data", data)
+    flips = ("--user-flips", 2, "--recombine", "--training-interval", 1000)
+    assert cli(monkeypatch, *run, *flips, "--frames", 200, "--hidden", 20, "--out", out) is None
+    assert "unknown; gain ratios are relative to the lower bound" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert report["reference"] == "lower bound" and report["optimal_share"] is None
+    assert 0.99 < report["mean_gain_ratio"] < 1
+    assert "lower bound" in report["mean_utility"] and "optimum" not in report["mean_utility"]
+    history, content = history_of(out), scipy.io.loadmat(data)
+    d = content["task_size"][history["index"][0]]
+    np.testing.assert_array_equal(network.compute_Q(d, history["decision"]), history["Q"][0])
+    assert MemoryDNN.load(out / "model").candidates == Flips(0, 2, 7)
+    assert json.loads((out / "parameters.json").read_text())["network"]["class"] == "JointMUMT"
+
+
+# Runs that are called
+
+
+@pytest.mark.parametrize("network, training_interval", [(Penalty(3, 3), 10), (None, 1000)])
+def test_nothing_is_compiled_for_custom_methods_or_without_a_training_step(
+    tmp_path, monkeypatch, network, training_interval
+):
+    def refuse(ddlo):
+        raise AssertionError
+
+    monkeypatch.setattr("ddlo.compiled.compile_loop", refuse)
+    data = generate(network or MUMT(3, 3), 100)
+    save_data(tmp_path / "data.mat", data)
+    parameters = untrained(tmp_path / "out", data=tmp_path / "data.mat")
+    parameters.training_interval = training_interval
+    report = main.run(parameters, network)
+    history = history_of(parameters.out)
+    d = data["task_size"][history["index"][0]]
+    Q = (network or MUMT(3, 3)).compute_Q(d, history["decision"])
+    np.testing.assert_array_equal(history["Q"][0], Q)
+    assert history["costs"].shape == (3, 0) and report["reference"] == "optimum"
+
+
+def test_network_that_is_given_counts_and_not_the_parameters(tmp_path):
+    network = MUMT(4, 2, delay_weight=2)
+    save_data(tmp_path / "data.mat", generate(network, 100))
+    parameters = untrained(tmp_path / "out", data=tmp_path / "data.mat", user_flips=2)
+    parameters.recombine = True
+    assert main.run(parameters, network)["mean_gain_ratio"] > 0.99
+    assert MemoryDNN.load(tmp_path / "out" / "model").candidates == Flips(0, 2, 4)
+
+
+def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):
+    data = generate(network, 100)
+    data["gain_mode"][:] = 1
+    data["gain_min"][0] = network.compute_Q(data["task_size"], data["gain_mode"])
+    save_data(tmp_path / "data.mat", data)
+    report = main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"))
+    assert report["reference"] == "best known utility" and report["optimal_share"] is None
+
+
+def test_default_output_folders_do_not_collide(tmp_path, monkeypatch):
+    save_data(tmp_path / "data.mat", generate(MUMT(1, 1), 20))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        main.run(untrained(None, data=tmp_path / "data.mat", users=1, tasks=1))
+    folders = list((tmp_path / "results").iterdir())
+    assert len(folders) == 2
+    assert all({file.name for file in folder.iterdir()} == FILES for folder in folders)
+
+
+# The report
+
+
+def test_report_by_hand():
+    network = MUMT(1, 1)
+    task_size = np.array([[10.0], [20.0]])
+    # For 10 MB it is 41.2 J at the edge, 67.1 J on the device.
+    gain_min = network.compute_Q(task_size, [1])
+    index = np.array([0, 0, 1, 0])
+    Q = network.compute_Q(task_size[index], [[0], [1], [0], [1]])
+    history = {"index": index, "Q": Q, "gain_ratio": gain_min[index] / Q}
+    report = make_report(history, 3, network, (task_size, gain_min, "optimum"), seed=0)
+    edge, local = network.compute_Q([10], [1]), network.compute_Q([10], [0])
+    assert report["frames"] == 4 and report["test_frames"] == 3
+    assert report["mean_gain_ratio"] == pytest.approx((1 + edge / local + 1) / 3)
+    assert report["released_gain_ratio"] == pytest.approx((1 + edge / local) / 3)
+    assert report["reference"] == "optimum" and report["optimal_share"] == pytest.approx(2 / 3)
+    utility = report["mean_utility"]
+    assert utility["ddlo"] == pytest.approx((edge + 2 * local + edge) / 3)
+    assert utility["optimum"] == utility["all_edge"] == pytest.approx(edge * 4 / 3)
+    assert utility["all_local"] == pytest.approx(local * 4 / 3)
+    assert utility["all_edge"] <= utility["random"] <= utility["all_local"]
+
+
+@pytest.mark.parametrize("frames", [1, 30, 200])
+def test_gain_ratio_plot(tmp_path, monkeypatch, frames):
+    from matplotlib.figure import Figure
+
+    figures, savefig = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, *a, **k: figures.append(f) or savefig(f, *a, **k)
+    )
+    ratio = np.random.default_rng(0).uniform(0.5, 1, frames)
+    plot_gain_ratio(ratio, max(1, frames // 5), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+    (axes,) = figures[0].axes
+    mean, boundary = axes.lines
+    windows = [ratio[max(0, i - 59) : i + 1] for i in range(frames)]
+    np.testing.assert_allclose(mean.get_ydata(), [window.mean() for window in windows])
+    np.testing.assert_array_equal(mean.get_xdata(), np.arange(1, frames + 1))
+    assert boundary.get_xdata()[0] == frames - max(1, frames // 5) + 0.5
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    for i, window in enumerate(windows):
+        at_frame = corners[corners[:, 0] == i + 1, 1]
+        assert at_frame.min() == window.min() and at_frame.max() == window.max()
+    assert axes.get_xlabel() == "Time frame" and axes.get_ylabel().startswith("Gain ratio")
+
+
+# Runs that fail
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--frames", 0), "frames must be an integer >= 1, got 0"),
+        (("--users", 0), "N must be"),
+        (("--tasks", 4), "(samples, 12)"),
+        (("--users", 9, "--tasks", 1), "gain_min of sample 0"),
+        (("--uplink", 50), "for another network"),
+        (("--bandwidth", "optimal"), "must be for optimal bandwidth, got equal"),
+        (("--data", "LICENSE"), "LICENSE is not a MATLAB v5 file"),
+        (("--device", "GPU:77"), "device must be one of CPU"),
+        (("--hidden", 120, 0), "net[2] must be"),
+        (("--net-num", 10**23), "net_num must be an integer <= 2147483647"),
+        (("--out", "LICENSE"), "LICENSE must be a folder to write to, got a file"),
+        (("--flips", 10), "flips must be an integer <= 9, got 10"),
+    ],
+)
+def test_bad_parameters_end_with_one_message_and_no_folder(
+    tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "there").mkdir()
+    out = tmp_path / "there" / "a" / "b"
+    code = cli(monkeypatch, "--frames", 1000, "--out", out, *arguments)
+    assert message in code and "\n" not in code and code.startswith("main.py: ")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_bad_parameters_end_with_an_exit_code_and_no_traceback(tmp_path):
+    code, printed, errors = python("main.py", "--data", tmp_path / "nowhere.mat")
+    assert code == 1 and printed == ""
+    assert errors.startswith("main.py: no data set ") and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (MemoryError(), "out of memory"),
+        (memory.tf.errors.ResourceExhaustedError(None, None, "on a device"), "out of memory"),
+        (FloatingPointError("the training diverges"), "the training diverges"),
+    ],
+)
+def test_errors_on_the_way_end_with_one_message(tmp_path, monkeypatch, error, message):
+    def fail(*arguments, **parameters):
+        raise error
+
+    monkeypatch.setattr(memory, "MemoryDNN", fail)
+    monkeypatch.chdir(ROOT)
+    assert cli(monkeypatch, "--out", tmp_path / "out") == f"main.py: {message}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_there_stay_or_are_replaced_as_a_whole(tmp_path, monkeypatch):
+    def disk_full(path, content):
+        raise OSError("no space left")
+
+    (tmp_path / "notes.txt").write_text("kept")
+    (tmp_path / "report.json").write_text("old")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(main, "write_json", disk_full)
+        main.run(untrained(tmp_path))
+    assert {file.read_text() for file in tmp_path.iterdir()} == {"kept", "old"}
+    main.run(untrained(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == FILES | {"notes.txt"}
+    assert json.loads((tmp_path / "report.json").read_text())["frames"] == 50
