@@ -24,7 +24,13 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 # turn for those that are not among them.
 STYLES = {
     "optimum": {"color": "k", "marker": "", "linewidth": 3, "alpha": 0.3},
-    "optimum by MILP": {"color": "k", "marker": "+", "linestyle": "none", "markersize": 9},
+    "optimum by MILP": {
+        "color": "k",
+        "marker": "+",
+        "linestyle": "none",
+        "markersize": 9,
+        "zorder": 3,
+    },
     "DDLO, K = 3": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "DDLO, K = 10": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
     "DDLO, K = 3, user flips, recombined": {"color": "#0072B2", "marker": "x", "linestyle": "-."},

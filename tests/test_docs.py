@@ -1,0 +1,87 @@
+"""What README.md and docs/ tell users to do works, and what they show is there."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from experiments import benchmark, results
+from experiments.suite import EXPERIMENTS
+from memory import MemoryDNN
+
+from .conftest import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [
+    pytest.param(code, id=f"{page.name}-{i}")
+    for page in PAGES
+    for i, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_example_runs(tmp_path, code):
+    if "results/ten/model" in code:  # of a command in README.md
+        model = tmp_path / "results" / "ten" / "model"
+        model.parent.mkdir(parents=True)
+        MemoryDNN([9, 120, 80, 9], net_num=10, seed=0).save(model)
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == "" and process.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_are_there(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+        anchors = {heading.lower().replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, link
+
+
+def test_tables_are_those_of_the_runs():
+    runs = pd.read_csv(ROOT / "docs" / "results" / "results.csv", dtype={"error": str})
+    runs["error"] = runs["error"].fillna("")
+    assert list(dict.fromkeys(runs.experiment)) == list(EXPERIMENTS)
+    assert (runs.error == "").all()
+    lines = set()
+    for name, of_one in runs.groupby("experiment", sort=False):
+        for table in results.tables(name, of_one).values():
+            lines |= set(table)
+    for page in ("results.md", "beyond.md"):
+        shown = re.findall(r"^\|.*\|$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+        assert len(shown) > 30 and not set(shown) - lines, page
+    cells = {cell for line in lines for cell in line.split(" | ")}
+    shown = re.findall(r"[\d.]+ ± [\d.]+(?= \|)", (ROOT / "README.md").read_text())
+    assert len(shown) == 16 and all(any(number in cell for cell in cells) for number in shown)
+    pictures = {path.stem for path in (ROOT / "docs" / "results").glob("*.png")}
+    assert pictures == set(EXPERIMENTS)
+
+
+def test_benchmark_page_is_that_of_one_run():
+    folder = ROOT / "docs" / "benchmark"
+    content = pd.read_json(folder / "benchmark.json", typ="series")
+    assert content["about"]["command"] == "python -m experiments.benchmark"
+    assert content["about"]["wrong"] == {}
+    rows = {name: content[name] for name in content.index if name != "about"}
+    assert list(rows) == list(benchmark.PARTS)
+    assert (folder / "benchmark.md").read_text() == benchmark.markdown(content["about"], rows)
