@@ -17,7 +17,7 @@ from ddlo import FRAMES_PER_CALL, checks
 from ddlo.bandwidth import Sharing, describe_network, make_network
 from ddlo.candidates import Flips
 from ddlo.command_line import command_line
-from ddlo.dataset import load_data, time_frames
+from ddlo.dataset import load_data, time_frames, to_input
 from ddlo.files import atomic_folder, write_json
 from ddlo.report import (
     make_report,
@@ -54,11 +54,6 @@ class Parameters:
     device: str | None = None  # CPU, GPU or GPU:1, for example; default: TensorFlow's choice
     out: Path | None = None  # output folder; default: results/<time>
     show: bool = False  # open windows with the plots, where there is a screen
-
-
-def to_input(task_size):
-    """Return what the DNNs see of task sizes in MB: -100 to 100 for 10 to 30 MB, as released."""
-    return 10 * task_size - 200
 
 
 @dataclass

@@ -5,17 +5,12 @@ are kept (docs/details.md lists them). Blocks of frames, seeds, candidate rules,
 code are ours.
 """
 
-import json
-import zipfile
-import zlib
-from pathlib import Path
-
 import numpy as np
 
 from ddlo import checks
 from ddlo.backend import compile_quietly, tf
 from ddlo.candidates import checked_rule, described, from_description, threshold
-from ddlo.files import atomic_file
+from ddlo.files import read_archive, write_archive
 
 # Adam's other constants; its beta1 is 0.09 in the released package.
 BETA2, EPSILON = np.float32(0.999), np.float32(1e-8)
@@ -271,7 +266,7 @@ class MemoryDNN:
         self._decision_weights = None
 
     def save(self, path):
-        """Save weights, Adam's moments, replay memory, counters, costs and random state to a file.
+        """Save parameters, weights, Adam's moments, replay memory, counters, costs and random state.
 
         The file is a NumPy archive, written whole or not at all; .npz is added to a path without a
         suffix.
@@ -280,16 +275,14 @@ class MemoryDNN:
         parameters = {name: getattr(self, name) for name in names}
         parameters |= {"learning_rate": self.lr, "beta1": self.beta1}
         parameters["candidates"] = described(self.candidates)
-        content = {f"variable_{i}": v.numpy() for i, v in enumerate(self._variables())}
-        content |= {
-            "parameters": json.dumps(parameters),
-            "random_state": json.dumps(self._random.bit_generator.state),
+        arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self._variables())}
+        arrays |= {
             "memory": self.memory,
             "memory_counter": self.memory_counter,
             "cost_his": np.array(self.cost_his),
         }
-        with atomic_file(_npz(path)) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, **content)
+        texts = {"parameters": parameters, "random_state": self._random.bit_generator.state}
+        write_archive(path, arrays, texts)
 
     @classmethod
     def load(cls, path, candidates=None):
@@ -299,31 +292,20 @@ class MemoryDNN:
         (ddlo.candidates.RULES) has to be given again. Raises FileNotFoundError if there is no such
         file, ValueError if it is not one of `save`'s.
         """
-        path = _npz(path)
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                parameters = json.loads(str(content["parameters"]))
-                rule = parameters.pop("candidates")
-                loaded = cls(**parameters, candidates=candidates or from_description(rule))
-                loaded._random.bit_generator.state = json.loads(str(content["random_state"]))
-                counter = int(content["memory_counter"])
-                loaded.memory_counter = checks.integer("memory_counter", counter)
-                loaded.cost_his = content["cost_his"].tolist()
-                shapes = [content["memory"].shape, len(loaded.cost_his)]
-                if shapes != [loaded.memory.shape, loaded.net_num]:
-                    raise ValueError("memory or costs do not go with the parameters")
-                loaded.memory[:] = content["memory"]
-                for i, variable in enumerate(loaded._variables()):
-                    variable.assign(content[f"variable_{i}"])
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise ValueError(f"{path} is not a saved MemoryDNN: {error}") from error
+        with read_archive(path, "a saved MemoryDNN") as (content, text):
+            parameters = text("parameters")
+            rule = parameters.pop("candidates")
+            loaded = cls(**parameters, candidates=candidates or from_description(rule))
+            loaded._random.bit_generator.state = text("random_state")
+            counter = int(content["memory_counter"])
+            loaded.memory_counter = checks.integer("memory_counter", counter)
+            loaded.cost_his = content["cost_his"].tolist()
+            shapes = [content["memory"].shape, len(loaded.cost_his)]
+            if shapes != [loaded.memory.shape, loaded.net_num]:
+                raise ValueError("memory or costs do not go with the parameters")
+            loaded.memory[:] = content["memory"]
+            for i, variable in enumerate(loaded._variables()):
+                variable.assign(content[f"variable_{i}"])
         return loaded
 
     # Pieces for compiled code: what `decode`, `encode` and `learn` are made of
@@ -422,8 +404,3 @@ def forward(weights, h, relu):
     for w, b in hidden:
         h = relu(h @ w + b[:, None])
     return h @ w_out + b_out[:, None]
-
-
-def _npz(path):
-    path = Path(path)
-    return path if path.suffix else path.with_suffix(".npz")

@@ -160,6 +160,11 @@ def time_frames(frames, samples):
     return np.concatenate([np.arange(frames - tests) % split, split + np.arange(tests)]), tests
 
 
+def to_input(task_size):
+    """Return what the DNNs see of task sizes in MB: -100 to 100 for 10 to 30 MB, as released."""
+    return 10 * task_size - 200
+
+
 def _bandwidth(network):
     return "optimal" if isinstance(network, JointMUMT) else "equal"
 

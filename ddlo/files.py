@@ -3,8 +3,12 @@
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import numpy as np
 
 
 @contextmanager
@@ -43,3 +47,30 @@ def atomic_folder(out):
 def write_json(path, content):
     """Write a dict to a JSON file, what JSON does not know (such as paths) as text."""
     path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def write_archive(path, arrays, texts):
+    """Write arrays, and dicts as JSON, by name to a NumPy archive; .npz is the default suffix."""
+    content = arrays | {name: json.dumps(text) for name, text in texts.items()}
+    with atomic_file(_npz(path)) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **content)
+
+
+@contextmanager
+def read_archive(path, kind):
+    """Yield the arrays in an archive by write_archive, by name, and a function from name to dict.
+
+    Raises FileNotFoundError if there is no such file, and ValueError, that it is not what `kind` says,
+    if it is damaged or what is done with its content fails.
+    """
+    path = _npz(path)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            yield content, lambda name: json.loads(str(content[name]))
+    except (LookupError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not {kind}: {error}") from error
+
+
+def _npz(path):
+    path = Path(path)
+    return path if path.suffix else path.with_suffix(".npz")

@@ -125,6 +125,8 @@ def plot(what, rows):
 
 def markdown(about, rows):
     """Return what is in benchmark.json as a page of tables."""
+    from .results import markdown_table
+
     packages = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     origin = (
         f"From `{about['command']}` on {about['machine']}, TensorFlow on {about['device']}, medians of "
@@ -137,12 +139,10 @@ def markdown(about, rows):
         "",
     ]
     lines += [f"**Not reported:** {name}: {why}" for name, why in about["wrong"].items()]
-    for name, of_part in rows.items():
-        heads = dict.fromkeys(key for row in of_part for key in row)
-        lines += [f"## {PARTS[name]}", "", f"| {' | '.join(heads)} |"]
-        lines.append(f"| {' | '.join(['---'] * len(heads))} |")
-        lines += [f"| {' | '.join(_cell(key, row.get(key)) for key in heads)} |" for row in of_part]
-        lines.append("")
+    for part, of_part in rows.items():
+        names = list(dict.fromkeys(key for row in of_part for key in row))
+        cells = [[_cell(name, row.get(name)) for name in names] for row in of_part]
+        lines += [f"## {PARTS[part]}", "", *markdown_table(names, cells), ""]
     return "\n".join(lines)
 
 

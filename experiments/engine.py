@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from contextlib import contextmanager
 from itertools import groupby
+from multiprocessing import resource_tracker
 
 import joblib
 from tqdm import tqdm
@@ -175,6 +176,8 @@ def _execute_batch(batch, origins):
 
 
 def _execute(run, expected):
+    # tqdm's own lock is one between processes, whose semaphore stays behind if this one is ended.
+    tqdm.set_lock(threading.RLock())
     with _one_at_a_time:
         try:
             if origin(run) != expected:
@@ -228,6 +231,7 @@ def _interruption_for_this_thread_only():
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # which would lift it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -26,7 +26,7 @@ from .runs import ROOT, Run, build, timed
 # Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
 # released package's DNNs reach, and other seeds of ours.
 GAIN_RATIO = {1: (0.70, 0.90), 3: (0.991, 0.9945), 10: (0.9955, 0.9995), 30: (0.998, 1)}
-SAME_FRAMES = 700  # compared with DDLO step by step; from frame 519 on there are trainings
+SAME_FRAMES = 700  # compared with DDLO step by step; from frame 519 on there are training steps
 GROWTH = {
     "net_num": (1, 2, 5, 10, 20, 50, 100),
     "tasks": (9, 30, 90, 150, 300),  # in all, 3 of each user
@@ -66,9 +66,9 @@ def arithmetic(run):
     """Return the GFLOP of a run's matrix products: 6 for a weight, DNN and trained row, 2 to decide."""
     size = run.users * run.tasks
     weights = sum(n_in * n_out for n_in, n_out in pairwise((size, *run.hidden, size)))
-    # Trainings are at counters from 512 on that the interval divides; a run ends at frames + 1.
-    trainings = max(0, (run.frames + 1) // run.training_interval - 511 // run.training_interval)
-    training = 6 * weights * run.batch_size * run.net_num * trainings
+    # Training steps are at counters from 512 on that the interval divides; a run ends at frames + 1.
+    steps = max(0, (run.frames + 1) // run.training_interval - 511 // run.training_interval)
+    training = 6 * weights * run.batch_size * run.net_num * steps
     return 1e-9 * (training + 2 * weights * run.net_num * run.frames)
 
 

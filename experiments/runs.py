@@ -17,9 +17,9 @@ import numpy as np
 
 from ddlo.bandwidth import make_network
 from ddlo.candidates import threshold
-from ddlo.dataset import load_data, reference_of, task_sizes, time_frames
+from ddlo.dataset import load_data, reference_of, task_sizes, time_frames, to_input
 from ddlo.report import optimal_share, versions
-from main import DDLO, run_frames, to_input
+from main import DDLO, run_frames
 
 from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, best_fixed
 
