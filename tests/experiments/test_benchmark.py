@@ -1,0 +1,278 @@
+"""The benchmark: what it reports, and that it reports nothing that is fast but wrong."""
+
+import json
+from types import SimpleNamespace
+
+import matplotlib.image
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from experiments import benchmark, measure
+from experiments.runs import Run
+from main import DDLO
+from memory import MemoryDNN
+from MUMT import MUMT
+
+from ..conftest import command
+from ..core.reference import frames
+
+cli = command(benchmark)
+
+
+def test_every_part_and_all_that_grows_have_a_title():
+    assert list(benchmark.PARTS) == list(measure.PARTS)
+    assert set(benchmark.GROWS) == set(measure.GROWTH)
+
+
+def test_arithmetic_by_hand():
+    # 9 x 120 + 120 x 80 + 80 x 9 weights; trainings at 520, 530, ..., 20,000, which are 1949.
+    assert measure.arithmetic(Run()) == pytest.approx(
+        1e-9 * 11400 * 3 * (6 * 128 * 1949 + 2 * 20000)
+    )
+    # 6 x 5 + 5 x 6 weights; at 512 to 601 there are 90 trainings, as one comes with each frame.
+    tiny = Run(users=2, hidden=(5,), net_num=4, training_interval=1, batch_size=32, frames=600)
+    assert measure.arithmetic(tiny) == pytest.approx(1e-9 * 60 * 4 * (6 * 32 * 90 + 2 * 600))
+    # Without a training there are only decisions.
+    assert measure.arithmetic(Run(frames=500)) == pytest.approx(1e-9 * 11400 * 3 * 2 * 500)
+
+
+@settings(max_examples=50, deadline=None)
+@given(frames())
+def test_plain_formula_is_the_utility(of_one):
+    N, M, (d,), (x,) = of_one
+    assert measure.plain_Q(d, x, N, M) == MUMT(N, M).compute_Q(d, x)
+
+
+def test_spread_of_repeats():
+    assert measure.spread([3.0, 1.0, 2.0, 9.0]) == {
+        "seconds": 2.5,
+        "seconds_least": 1.0,
+        "seconds_most": 9.0,
+    }
+
+
+def test_plot_of_growth():
+    rows = [
+        {"value": value, "frames": 5000, "arithmetic_seconds": value / 50}
+        | {"seconds": value / 10, "seconds_least": value / 11, "seconds_most": value / 9}
+        for value in (1, 10, 100)
+    ]
+    (axes,) = benchmark.plot("net_num", rows).axes
+    measured, arithmetic = axes.lines
+    np.testing.assert_allclose(measured.get_xydata(), [[1, 0.1], [10, 1], [100, 10]])
+    np.testing.assert_allclose(arithmetic.get_ydata(), [0.02, 0.2, 2])
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    assert axes.get_xlabel() == "DNNs" and axes.get_ylabel() == "Time for 5,000 time frames (s)"
+    assert len(axes.get_legend().get_texts()) == 2
+    layers = [row | {"value": [30 * row["value"], 20]} for row in rows]
+    (axes,) = benchmark.plot("hidden", layers).axes
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [30, 300, 3000])
+    (axes,) = benchmark.plot("frames", rows).axes
+    assert axes.get_xlabel() == "Time frames" and axes.get_ylabel() == "Time (s)"
+
+
+def test_page_of_tables():
+    about = {
+        "command": "python -m experiments.benchmark",
+        "machine": "a machine, 4 cores",
+        "device": "CPU",
+        "versions": {"python": "3.11", "numpy": "2.4"},
+        "repeats": 3,
+        "wrong": {"loop": "too good to be true"},
+    }
+    rows = {
+        "growth": [
+            {"grows": "frames", "value": 10000, "seconds": 1.23456, "memory_mb": 5.5},
+            {"grows": "hidden", "value": (30, 20), "seconds": 0.000123456},
+        ],
+        "startup": [{"step": "start Python", "mean_gain_ratio": 0.99314}],
+    }
+    lines = benchmark.markdown(about, rows).splitlines()
+    assert "a machine, 4 cores" in lines[2] and "numpy 2.4" in lines[2]
+    assert any("loop" in line and "too good to be true" in line for line in lines)
+    tables = [line for line in lines if line.startswith("|")]
+    assert tables == [
+        "| grows | value | seconds | memory_mb |",
+        "| --- | --- | --- | --- |",
+        "| frames | 10,000 | 1.23 | 5.5 |",
+        "| hidden | 30, 20 | 0.000123 | - |",
+        "| step | mean_gain_ratio |",
+        "| --- | --- |",
+        "| start Python | 0.9931 |",
+    ]
+    titles = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    assert titles == [benchmark.PARTS["growth"], benchmark.PARTS["startup"]]
+
+
+@pytest.mark.slow
+def test_quick_parts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "GAIN_RATIO", {1: (0.7, 0.9)})
+    monkeypatch.setattr(measure, "DECISIONS", ((3, 3, 2),))
+    out, some = tmp_path / "out", ("loop", "latency", "utility")
+    assert cli(monkeypatch, "--quick", "--only", *some, "--out", out) is None
+    assert {file.name for file in out.iterdir()} == {"benchmark.json", "benchmark.md"}
+    content = json.loads((out / "benchmark.json").read_text())
+    about = content.pop("about")
+    assert list(content) == list(some) and about["wrong"] == {} and about["repeats"] == 1
+    text = (out / "benchmark.md").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out and about["machine"] in text
+
+    (of_loop,) = content["loop"]
+    assert (of_loop["net_num"], of_loop["frames"]) == (1, 20000)
+    assert 0.7 < of_loop["mean_gain_ratio"] < 0.9 and of_loop["processor_seconds"] > 0
+    assert of_loop["gflop"] == pytest.approx(measure.arithmetic(Run(net_num=1)))
+    assert of_loop["gflops"] == pytest.approx(of_loop["gflop"] / of_loop["seconds"])
+    assert of_loop["gemm_share"] == pytest.approx(of_loop["gflops"] / of_loop["gemm_gflops"])
+    assert of_loop["frames_per_second"] == pytest.approx(20000 / of_loop["seconds"])
+
+    alone, block = content["latency"]
+    assert (alone["users"], alone["tasks"], alone["net_num"]) == (3, 3, 2)
+    assert (alone["frames"], block["frames"]) == (1, 1000) and alone["calls"] == 1000
+    assert 0 < alone["median_ms"] <= alone["p99_ms"] and 0 < block["median_ms"] <= block["p99_ms"]
+
+    plain, *others = content["utility"]
+    assert plain["times_plain"] == 1
+    assert {row["bandwidth"] for row in others} == {"equal", "optimal"}
+    for row in (plain, *others):
+        assert row["per_second"] == pytest.approx(row["utilities"] / row["seconds"])
+    for row in (of_loop, plain, *others):
+        assert 0 < row["seconds_least"] <= row["seconds"] <= row["seconds_most"]
+
+
+class InNoTime:
+    """A loop whose every run takes 2 s."""
+
+    def __init__(self, run):
+        self.run = run
+        self.ddlo = SimpleNamespace(net=SimpleNamespace(cost_his=[[0.5] * 10] * 3))
+
+    def row(self, repeats):
+        row = {"frames": self.run.frames, "mean_gain_ratio": 0.69, "gflop": 7.0}
+        return row | measure.spread([2.0] * repeats), {"Q": np.zeros(1000)}
+
+
+def test_growth_has_a_picture_of_each_thing_that_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "Measured", InNoTime)
+    monkeypatch.setattr(measure, "gemm_gflops", lambda: 14.0)
+    monkeypatch.setattr(
+        measure, "GROWTH", {"tasks": (9, 30), "hidden": ((30, 20),), "frames": (7,)}
+    )
+    assert cli(monkeypatch, "--only", "growth", "--out", tmp_path) is None
+    names = {f"growth_{what}.png" for what in ("tasks", "hidden", "frames")}
+    assert {file.name for file in tmp_path.glob("*.png")} == names
+    height, width, _ = matplotlib.image.imread(tmp_path / "growth_tasks.png").shape
+    assert (height, width) == (675, 1050)
+    rows = json.loads((tmp_path / "benchmark.json").read_text())["growth"]
+    assert [(row["grows"], row["value"], row["frames"]) for row in rows] == [
+        ("tasks", 9, 5000),
+        ("tasks", 30, 5000),
+        ("hidden", [30, 20], 5000),
+        ("frames", 7, 7),
+    ]
+    assert {row["arithmetic_seconds"] for row in rows} == {0.5}
+    assert rows[-1]["recorded_mb"] == pytest.approx(0.008 + 30 * 32e-6)
+
+
+# Fast but wrong
+
+
+def test_loop_that_learns_other_than_expected_is_refused(monkeypatch):
+    monkeypatch.setattr(measure, "Measured", InNoTime)
+    monkeypatch.setattr(measure, "gemm_gflops", lambda: 14.0)
+    for low, high in ((0.7, 0.9), (0.5, 0.6)):
+        monkeypatch.setattr(measure, "GAIN_RATIO", {4: (low, high)})
+        with pytest.raises(measure.WrongResult, match=f"4 DNNs: .* 0.69.*{low} to {high}"):
+            measure.loop(1, quick=True)
+    monkeypatch.setattr(measure, "GAIN_RATIO", {4: (0.6, 0.7)})
+    (row,) = measure.loop(1, quick=True)
+    assert row["net_num"] == 4 and row["mean_gain_ratio"] == 0.69
+
+
+def test_part_that_is_wrong_is_not_reported(tmp_path, monkeypatch):
+    def wrong(repeats, quick):
+        raise measure.WrongResult("too good to be true")
+
+    monkeypatch.setitem(measure.PARTS, "loop", wrong)
+    some = ("--quick", "--only", "loop", "utility", "--out", tmp_path)
+    message = cli(monkeypatch, *some)
+    assert message.startswith("benchmark.py: loop ") and "too good to be true" in message
+    content = json.loads((tmp_path / "benchmark.json").read_text())
+    assert set(content) == {"about", "utility"}
+    assert content["about"]["wrong"] == {"loop": "too good to be true"}
+    assert "too good to be true" in (tmp_path / "benchmark.md").read_text(encoding="utf-8")
+
+
+def step_by_step(run):
+    """Return a DDLO and its loop, which takes no time to compile."""
+    ddlo = DDLO(MemoryDNN([9, 5, 9], 1, candidates=run.candidates), run.network)
+    return ddlo, ddlo.decide_and_learn
+
+
+def test_loop_that_does_something_else_is_refused(monkeypatch):
+    def all_edge(run):
+        ddlo, _ = step_by_step(run)
+
+        def loop(task_size):
+            k, x = ddlo.decide_and_learn(task_size)
+            return k, np.ones_like(x)
+
+        return ddlo, loop
+
+    monkeypatch.setattr(measure, "build", all_edge)
+    with pytest.raises(measure.WrongResult, match="decision is not what it is step by step"):
+        measure.Measured(Run(net_num=1))
+    monkeypatch.setattr(measure, "build", step_by_step)
+    history, tests = measure.Measured(Run(net_num=1)).history(100, step_by_step(Run())[1])
+    assert len(history["Q"]) == 100 and tests == 20
+
+
+@pytest.mark.parametrize("is_wrong", [True, False])
+def test_decisions_that_depend_on_the_block_are_refused(monkeypatch, is_wrong):
+    def whimsical(run):
+        ddlo, loop = step_by_step(run)
+        decide = ddlo.decide
+
+        def other(task_size):
+            k, x = decide(task_size)
+            return k, 1 - x if is_wrong and len(x) == measure.BLOCK else x
+
+        ddlo.decide = other
+        return ddlo, loop
+
+    monkeypatch.setattr(measure, "DECISIONS", ((3, 3, 1),))
+    monkeypatch.setattr(measure, "CALLS", 20)
+    monkeypatch.setattr(measure, "BLOCK_CALLS", 20)
+    monkeypatch.setattr(measure, "build", whimsical)
+    if is_wrong:
+        with pytest.raises(measure.WrongResult, match="how many are made at a time"):
+            measure.latency(1, quick=True)
+    else:
+        assert [row["calls"] for row in measure.latency(1, quick=True)] == [2, 2]
+
+
+def test_utilities_that_differ_are_refused(monkeypatch):
+    plain_Q = measure.plain_Q
+    monkeypatch.setattr(measure, "plain_Q", lambda *arguments: plain_Q(*arguments) * (1 + 1e-15))
+    with pytest.raises(measure.WrongResult, match="other utilities with equal bandwidth"):
+        measure.utility(1, quick=True)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--repeats", 0), "repeats must be"),
+        (("--device", "TPU"), "device must be one of CPU"),
+    ],
+)
+def test_bad_options(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code = cli(monkeypatch, *arguments, "--only", "utility", "--quick")
+    assert code.startswith("benchmark.py: ") and message in code
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_folder_that_is_a_file(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("kept")
+    code = cli(monkeypatch, "--only", "utility", "--quick", "--out", tmp_path / "file")
+    assert "must be a folder" in code and (tmp_path / "file").read_text() == "kept"

@@ -1,0 +1,125 @@
+"""Generating data sets by command line: what is in the file, its name, and what is refused."""
+
+import numpy as np
+import pytest
+import scipy.io
+
+from ddlo.bandwidth import JointMUMT
+from ddlo.dataset import load_data
+from experiments import generate_data
+from MUMT import MUMT
+
+from ..conftest import DATA, command
+
+cli = command(generate_data)
+
+
+def arrays_of(path):
+    return {key: array for key, array in scipy.io.loadmat(path).items() if key[0] != "_"}
+
+
+def test_file_is_the_published_one_as_far_as_it_goes(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "made.mat"
+    assert cli(monkeypatch, "--samples", 1200, "--out", out) is None
+    made, published = arrays_of(out), arrays_of(DATA)
+    assert made.keys() == published.keys() == {"task_size", "gain_min", "gain_mode"}
+    for key, array in made.items():
+        first = published[key][..., :1200] if key == "gain_min" else published[key][:1200]
+        np.testing.assert_array_equal(array, first)
+        assert array.dtype == first.dtype
+    assert [file.name for file in tmp_path.iterdir()] == ["made.mat"]
+    printed = capsys.readouterr().out
+    assert "1200 samples" in printed and str(out) in printed
+
+
+def test_file_for_a_network_of_another_size(tmp_path, monkeypatch):
+    out = tmp_path / "data.mat"
+    size = ("--users", 5, "--tasks", 4, "--uplink", 40, "--samples", 30)
+    assert cli(monkeypatch, *size, "--out", out) is None
+    network = MUMT(5, 4, uplink_bandwidth=5)
+    task_size, gain_min, reference = load_data(out, network)
+    assert task_size.shape == (30, 20) and reference == "optimum"
+    np.testing.assert_array_equal(gain_min, network.optimum(task_size)[0])
+    drawn = [np.random.RandomState(i).randint(10, 31, 20) for i in range(30)]
+    np.testing.assert_array_equal(task_size, drawn)
+
+
+def test_default_file_name_tells_the_network(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for options in (
+        ("--users", 2, "--tasks", 1),
+        ("--users", 2, "--bandwidth", "optimal"),
+        ("--uplink", 50.5),  # does not ask to overwrite the published one
+        ("--users", 4, "--tasks", 1, "--bandwidth", "optimal", "--uplink", 200),
+        (),
+    ):
+        assert cli(monkeypatch, *options, "--samples", 3) is None
+    assert {file.name for file in (tmp_path / "data").iterdir()} == {
+        "MUMT_data_2X1.mat",
+        "MUMT_data_2X3_optimal.mat",
+        "MUMT_data_3X3_50.5.mat",
+        "MUMT_data_4X1_optimal_200.mat",
+        "MUMT_data_3X3.mat",
+    }
+
+
+def test_optimal_bandwidth(tmp_path, monkeypatch, published):
+    out = tmp_path / "data.mat"
+    assert cli(monkeypatch, "--bandwidth", "optimal", "--samples", 30, "--out", out) is None
+    network = JointMUMT(3, 3)
+    task_size, gain_min, reference = load_data(out, network)
+    np.testing.assert_array_equal(task_size, published[0][:30])
+    np.testing.assert_array_equal(gain_min, network.optimum(task_size)[0])
+    assert reference == "optimum" and arrays_of(out)["bandwidth"].item() == "optimal"
+    with pytest.raises(ValueError, match="must be for equal bandwidth"):
+        load_data(out, MUMT(3, 3))
+
+
+def test_optimal_bandwidth_beyond_the_enumeration(tmp_path, monkeypatch):
+    out = tmp_path / "data.mat"
+    options = ("--users", 6, "--bandwidth", "optimal", "--uplink", 200, "--samples", 30)
+    assert cli(monkeypatch, *options, "--out", out) is None
+    network = JointMUMT(6, 3, uplink_bandwidth=25)
+    task_size, gain_min, reference = load_data(out, network)
+    assert reference == "lower bound"
+    np.testing.assert_array_equal(gain_min, network.lower_bound(task_size)[0])
+
+
+def test_existing_file_is_overwritten_only_if_forced(tmp_path, monkeypatch):
+    out = tmp_path / "data.mat"
+    out.write_text("kept")
+    small = ("--users", 2, "--tasks", 2, "--samples", 3, "--out", out)
+    assert "--force" in cli(monkeypatch, *small)
+    assert out.read_text() == "kept"
+    assert cli(monkeypatch, *small, "--force") is None
+    assert load_data(out, MUMT(2, 2))[0].shape == (3, 4)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--users", 0), "N must be"),
+        (("--tasks", -1), "M must be"),
+        (("--samples", 0), "samples must be"),
+        (("--uplink", 0), "uplink_bandwidth must be"),
+        (("--uplink", "nan"), "uplink_bandwidth must be"),
+        (("--users", 2, "--tasks", 21), "M = 21"),
+        (("--users", 2, "--tasks", 21, "--bandwidth", "optimal"), "M = 21"),
+        (("--users", 30, "--tasks", 18), "N = 30"),
+        (("--out", "missing/data.mat"), "missing"),
+        (("--out", ".", "--force"), "the folder"),
+    ],
+)
+def test_refusals_leave_no_files(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    out = () if "--out" in arguments else ("--out", "data.mat")
+    code = cli(monkeypatch, "--samples", 2, *out, *arguments)
+    assert code.startswith("generate_data.py: ") and message in code and "\n" not in code
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_bandwidth_is_refused(tmp_path, monkeypatch, capsys):
+    assert cli(monkeypatch, "--bandwidth", "fair", "--out", tmp_path / "data.mat") == 2
+    assert "fair" in capsys.readouterr().err and not list(tmp_path.iterdir())
