@@ -22,8 +22,8 @@ from MUMT import MUMT
 
 from ..conftest import DATA, ROOT
 from ..core.test_run import history_of
+from .deadly import Deadly
 from .made import result_of
-from .rules import deadly
 
 SHORT = Run(frames=600, hidden=(5,), net_num=2)
 QUICK = [Run("full offloading", frames=50), Run("random", frames=50), Run("random", 1, frames=50)]
@@ -275,7 +275,7 @@ def test_all_runs_are_done_but_those_that_fail(tmp_path, monkeypatch, capfd, sho
     origin(edited)
     (tmp_path / "edited.py").write_text(ANY_OTHER.format(threshold=1))  # workers import this
     failing = {
-        replace(SHORT, candidates=deadly): "KilledWorker: ",
+        Deadly("local only", frames=50): "KilledWorker: ",
         Run("no scheme", frames=50): "KeyError: 'no scheme'",
         edited: "RuntimeError: the worker must have the same data, code and versions",
     }
@@ -307,7 +307,7 @@ def test_runs_on_a_cluster_by_its_address(tmp_path, short):
     from distributed import LocalCluster
 
     # Threads of this process, which execute one run at a time.
-    options = {"processes": False, "protocol": "tcp", "dashboard_address": None}
+    options = {"processes": False, "protocol": "tcp", "dashboard_address": ":0"}
     todo = [SHORT, replace(SHORT, seed=1), Run("no scheme", frames=50), *QUICK]
     store = Store(tmp_path)
     with LocalCluster(n_workers=1, threads_per_worker=4, **options) as cluster:
@@ -350,6 +350,7 @@ def test_interrupted_suite_resumes(tmp_path):
         end = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < end and of_all[0] not in store:
             time.sleep(0.1)
+        time.sleep(1)  # all of the first batch are stored, and the second one is under way
         assert process.poll() is None and of_all[0] in store
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the workers get it, too
         printed, errors = process.communicate(timeout=60)
