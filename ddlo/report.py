@@ -6,6 +6,9 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ddlo import checks
+from MUMT import all_decisions
+
 ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
 
 
@@ -41,6 +44,26 @@ def make_report(history, tests, network, data, seed):
 def optimal_share(gain_ratio):
     """Return the fraction of time frames whose decision is optimal, but for rounding."""
     return np.mean(gain_ratio > 1 - 1e-12)
+
+
+def best_fixed(network, task_size):
+    """Return the one decision, int32 (N*M,), with the least mean Q if it is made in all frames.
+
+    No scheme, as it has to see many frames before it can decide one; to learn is to do better. Found
+    user by user, with 2**M decisions each. Raises ValueError if Q is not separable across users.
+    """
+    if not network.separable:
+        raise ValueError(
+            f"the best fixed decision needs a separable Q, not {type(network).__name__}'s"
+        )
+    task_size = checks.block("task_size", network.checked_sizes(task_size))
+    costs = network.task_costs(np.atleast_2d(task_size))
+    decisions = all_decisions(network.M)
+    mean = [
+        network.user_utility(costs, np.tile(decision, network.N)).mean(axis=0)
+        for decision in decisions
+    ]
+    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
 
 
 def print_report(report, out):
@@ -79,7 +102,7 @@ def save_history(path, history, costs):
 
 def rolling_mean(values, window):
     """Return the means of the last `window` values up to each one, or of as many as there are."""
-    total = np.concatenate([np.zeros(window), np.cumsum(values)])
+    total = np.concatenate([np.zeros(window), np.cumsum(values, dtype=float)])
     return (total[window:] - total[:-window]) / np.minimum(np.arange(1, len(values) + 1), window)
 
 

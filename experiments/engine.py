@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from itertools import groupby
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 import joblib
 from tqdm import tqdm
@@ -34,7 +35,7 @@ class Store:
     """
 
     def __init__(self, folder):
-        memory = joblib.Memory(folder, verbose=0, compress=1)
+        memory = joblib.Memory(Path(folder), verbose=0, compress=1)
         self._finished = memory.cache(_finished, ignore=["compute"])
         self._identities = {}
 
@@ -107,7 +108,8 @@ def run_all(runs, store, workers=None, scheduler=None):
                 failed[run] = result
                 tqdm.write(f"failed: {run}: {result}", file=sys.stderr)
             else:
-                store.save(run, result)
+                with _uninterrupted():  # joblib would take it for an error of its own, and go on
+                    store.save(run, result)
                 done += 1
             bar.set_postfix_str(f"{done + len(failed)} of {len(todo)} done", refresh=False)
             bar.update(run.work)
@@ -214,7 +216,7 @@ def _client(workers, scheduler):
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
@@ -237,3 +239,19 @@ def _interruption_for_this_thread_only():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted():
+    """Have Ctrl-C wait until what is done in a moment is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # it does not come here
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)

@@ -18,15 +18,16 @@ import numpy as np
 from ddlo.bandwidth import make_network
 from ddlo.candidates import threshold
 from ddlo.dataset import load_data, reference_of, task_sizes, time_frames, to_input
-from ddlo.report import optimal_share, versions
+from ddlo.report import best_fixed, optimal_share, versions
 from main import DDLO, run_frames
 
-from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, best_fixed
+from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES
 
 ROOT = Path(__file__).parents[1]
 # The code that results depend on, but for schemes.py where nothing learns.
 CODE = [ROOT / name for name in ("main.py", "memory.py", "MUMT.py", "experiments/runs.py")]
-CODE += [ROOT / "ddlo" / f"{name}.py" for name in ("backend", "bandwidth", "compiled", "dataset")]
+CODE += [ROOT / "ddlo" / f"{name}.py" for name in ("backend", "bandwidth", "checks", "compiled")]
+CODE += [ROOT / "ddlo" / f"{name}.py" for name in ("dataset", "report")]
 UNTRAINED = 500  # time frames before any training step, whatever the parameters
 # Test frames are decided one by one to measure the decision time: so many, for so many seconds.
 TIMED_FRAMES, TIMED_SECONDS = 100, 0.5
@@ -102,10 +103,15 @@ class Run:
 
     @property
     def parameters(self):
-        """All fields as a dict of what JSON knows, functions by their module and name."""
+        """All fields as a dict of what JSON knows, functions by their module and name.
+
+        Raises ValueError for a function that these do not identify, such as a lambda.
+        """
 
         def plain(value):
             name = getattr(value, "__qualname__", None)
+            if name and "<" in name:
+                raise ValueError(f"a run's functions must be of a module's top level, got {name}")
             return f"{value.__module__}.{name}" if name else repr(value)
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -11,7 +11,8 @@ from dataclasses import fields
 import numpy as np
 
 from ddlo import checks
-from MUMT import MUMT, all_decisions
+from ddlo.report import best_fixed
+from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
@@ -121,25 +122,6 @@ def equal_split_optimum(network, task_size):
     return optimum(equal, task_size)
 
 
-def best_fixed(network, task_size):
-    """Return the one decision, int32 (N*M,), with the least mean Q if it is made in all frames.
-
-    No scheme, as it has to see many frames before it can decide one; to learn is to do better. Found
-    user by user, with 2**M decisions each. Raises ValueError if Q is not separable across users.
-    """
-    if not network.separable:
-        raise ValueError(
-            f"the best fixed decision needs a separable Q, not {type(network).__name__}'s"
-        )
-    costs = network.task_costs(_frames(network, task_size).astype(float))
-    decisions = all_decisions(network.M)
-    mean = [
-        network.user_utility(costs, np.tile(decision, network.N)).mean(axis=0)
-        for decision in decisions
-    ]
-    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
-
-
 # All schemes, by their labels in tables and figures: a new one is a function above and a line here.
 BEST_FIXED = "best fixed decision"
 SCHEMES = {
@@ -202,7 +184,7 @@ def _program(network, task_size):
     """
     from scipy import sparse
 
-    if not network.separable or checks.overridden(network, MUMT, "user_utility"):
+    if not network.separable or checks.overridden(network, MUMT, "user_utility", "user_costs"):
         raise ValueError(f"the solvers know MUMT's utility only, not {type(network).__name__}'s")
     network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
     costs = network.task_costs(task_size.astype(float))
