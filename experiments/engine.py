@@ -206,10 +206,16 @@ def _client(workers, scheduler):
         with Client(scheduler, timeout=10) as client:
             yield client
         return
-    # A run that ends its process fails at once. One run a core: threads of a library's own would
+    # A run that ends its process fails at once; no batch waits at one worker while another is idle;
+    # and no profiler takes time from what is timed. One run a core: threads of a library's own would
     # only fight for them, so that Dask gives each worker one.
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.worker.profile.enabled": False,
+    }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set(settings),
         _interruption_for_this_thread_only(),
     ):
         cluster = LocalCluster(
