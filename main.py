@@ -40,7 +40,7 @@ class Parameters:
     tasks: int = 3  # M, tasks of each user in a time frame
     bandwidth: Sharing = "equal"  # how users share it: equal, as released, or optimal
     uplink: float = 100  # bandwidth of the cell, Mbit/s
-    frames: int = 20000  # time frames; the last ones, up to a fifth, are the test; learning goes on
+    frames: int = 20000  # time frames; up to the last fifth are test frames, learning continues
     net_num: int = 3  # K, parallel DNNs
     hidden: tuple[int, ...] = (120, 80)  # neurons of each hidden layer of a DNN
     learning_rate: float = 0.01  # of Adam
@@ -58,55 +58,70 @@ class Parameters:
 
 @dataclass
 class DDLO:
-    """The algorithm: K DNNs propose decisions, the utility scores them, the DNNs learn from the best.
+    """The algorithm. In each time frame with task sizes d:
 
-    Raises ValueError if there is to be recombination, and the network has no method `recombine`.
+    1. each of the K DNNs proposes an offloading decision x_k;
+    2. x* = argmin over k of the utility Q(d, x_k);
+    3. (d, x*) enters the replay memory;
+    4. every training_interval frames each DNN trains on its own mini-batch from the memory.
+
+    Frames between two training steps are handled as one block d (B, N*M), with the same result. Raises
+    ValueError if there is to be recombination, and the network has not the methods for it.
     """
 
     net: object  # MemoryDNN: the K DNNs and their replay memory
     network: object  # MUMT, or another one with N, M and compute_Q
-    recombine: bool = False  # one extra candidate, from every user's best part of all the others
+    recombine: bool = False  # not in the paper: one more candidate, of every user's best parts
     scale: Callable = to_input  # from task sizes to the inputs of the DNNs
 
     def __post_init__(self):
-        if self.recombine and not hasattr(self.network, "recombine"):
-            raise ValueError(f"recombine: {type(self.network).__name__} has no such method")
+        pieces = ("recombine", "task_costs")
+        if self.recombine and not all(hasattr(self.network, piece) for piece in pieces):
+            raise ValueError(
+                f"recombine needs a network with methods {' and '.join(pieces)}, got "
+                f"{type(self.network).__name__}"
+            )
 
     def decide_and_learn(self, task_size):
-        """Decide frames of task sizes, float64 (frames, N*M), and learn from the decisions.
+        """Decide frames of task sizes (frames, N*M) in MB, and learn from the decisions.
 
         Returns what `decide` does.
         """
-        results = []
-        for d in self.net.blocks(task_size):  # between training steps the DNNs do not change
-            k, x = self.decide(d)
-            self.net.encode(self.scale(d), x)  # remember it, and train when a step is due
+        task_size = checks.frames("task_size", task_size, self.net.net[0])
+        k, x = np.empty(0, np.int64), np.empty((0, self.net.net[-1]), np.int32)
+        results = [(k, x)]
+        for d in self.net.blocks(task_size):  # the DNNs change only after the last frame of a block
+            k, x = self.decide(d)  # 1. and 2.
+            self.net.encode(self.scale(d), x)  # 3. remember (d, x*); 4. train, if a step is due
             results.append((k, x))
         return tuple(np.concatenate(parts) for parts in zip(*results))
 
     def decide(self, task_size):
-        """Decide frames of task sizes, float64 (frames, N*M): the best of what the DNNs propose.
+        """Decide frames of task sizes (frames, N*M) in MB, without learning from the decisions.
 
-        Returns the candidate that is the first with the least Q, from 0, int array (frames,), and
-        its decision (frames, N*M).
+        Returns the index of the best candidate, the first one with minimal Q, int array (frames,), and
+        its decision, int32 (frames, N*M).
         """
-        candidates = self.net.decode(self.scale(task_size))  # every DNN proposes a decision
-        return self.pick(
-            candidates,
-            lambda x: self.network.compute_Q(task_size, x),
-            lambda candidates, x: self.network.recombine(
-                self.network.task_costs(task_size), candidates, x
-            ),
-        )
+        task_size = checks.frames("task_size", task_size, self.net.net[0])
+
+        def score(x):
+            return self.network.compute_Q(task_size, x)
+
+        def recombined(candidates, x):
+            costs = self.network.task_costs(task_size)
+            return self.network.recombine(costs, candidates, x)
+
+        candidates = self.net.decode(self.scale(task_size))  # 1. every DNN proposes a decision
+        return self.pick(candidates, score, recombined)  # 2. x* = argmin Q
 
     def pick(self, candidates, score, recombined, xp=np):
-        """Return the first candidate with the least score, (frames,), and its decision (frames, N*M).
+        """Return the index of the first candidate with minimal score, (frames,), and its decision.
 
-        `candidates` are (C, frames, N*M), `score(x)` is the utility of such decisions. With
-        recombination there is one more candidate, number C, `recombined(candidates, best)`: it has to
-        be better to be picked. `xp` is NumPy or, for tensors, tensorflow.experimental.numpy.
+        `candidates` are (C, frames, N*M), `score(x)` is the utility of such decisions, and
+        `recombined(candidates, best)` the candidate number C of recombination, which has to be better
+        than all others. `xp` is NumPy or, for tensors, tensorflow.experimental.numpy.
         """
-        Q = score(candidates)
+        Q = score(candidates)  # (C, frames)
         k = xp.argmin(Q, axis=0)
         x = xp.take_along_axis(candidates, k[None, :, None], axis=0)[0]
         if self.recombine:
@@ -145,8 +160,8 @@ def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False):
             # A call ends with a training step, but for the last one.
             now = slice(t, t + due + max(0, FRAMES_PER_CALL - due) // interval * interval)
             d = task_size[index[now]]
-            chosen[now], decision[now] = loop(d)
-            Q[now] = ddlo.network.compute_Q(d, decision[now])
+            chosen[now], x = loop(d)
+            decision[now], Q[now] = x, ddlo.network.compute_Q(d, x)
             t += len(d)
             recent = slice(max(0, t - 1000), t)
             gain_ratio = np.mean(gain_min[index[recent]] / Q[recent])
@@ -171,9 +186,10 @@ def run(parameters, network=None):
     started = time.perf_counter()
     p = parameters
     checks.integer("frames", p.frames)
-    network = network or make_network(p.users, p.tasks, p.bandwidth, p.uplink)
-    data = load_data(p.data, network)
-    index, tests = time_frames(p.frames, len(data[0]))
+    if network is None:
+        network = make_network(p.users, p.tasks, p.bandwidth, p.uplink)
+    task_size, gain_min, reference = load_data(p.data, network)
+    index, tests = time_frames(p.frames, len(task_size))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
     with atomic_folder(out) as folder:
         # Shown until the progress bar of the loop is, which takes some seconds.
@@ -201,16 +217,16 @@ def run(parameters, network=None):
             compiles = can_compile(ddlo) and p.training_interval <= p.frames
             loop = compile_loop(ddlo) if compiles else ddlo.decide_and_learn
             compiled = time.perf_counter()
-        history = run_frames(loop, ddlo, *data[:2], index)
+        history = run_frames(loop, ddlo, task_size, gain_min, index)
         done = time.perf_counter()
 
         plot_gain_ratio(history["gain_ratio"], tests, folder / "gain_ratio.png")
         net.plot_cost(folder / "training_cost.png")
         net.save(folder / "model.npz")
         save_history(folder / "history.mat", history, net.cost_his)
-        about = {"network": describe_network(network), "device": device, "versions": versions()}
-        write_json(folder / "parameters.json", asdict(p) | about)
-        report = make_report(history, tests, network, data, p.seed)
+        metadata = {"network": describe_network(network), "device": device, "versions": versions()}
+        write_json(folder / "parameters.json", asdict(p) | metadata)
+        report = make_report(history, tests, network, (task_size, gain_min, reference), p.seed)
         report |= {
             "loop_seconds": done - compiled,
             "seconds_per_frame": (done - compiled) / p.frames,

@@ -88,6 +88,10 @@ class MemoryDNN:
         self.beta1 = float(checks.number("beta1", beta1))
         if self.beta1 >= 1:
             raise ValueError(f"beta1 must be below 1, got {beta1}")
+        if hasattr(type(self), "candidates"):
+            raise ValueError(
+                f"candidates must be a parameter, not a method of {type(self).__name__}"
+            )
         self.candidates = checked_rule(candidates, self.net_num, self.net[-1])
 
         self.memory = np.empty((self.memory_size, self.net[0] + self.net[-1]), np.float32)

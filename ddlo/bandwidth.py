@@ -25,7 +25,10 @@ class JointMUMT(MUMT):
     bandwidth.
     """
 
-    separable = False  # what bandwidth a user gets depends on all others' decisions
+    @property
+    def separable(self):
+        """As for MUMT; but what bandwidth a user gets depends on all others' decisions."""
+        return self.N == 1 and super().separable
 
     def bandwidth_allocation(self, task_size, decision):
         """Return the bandwidth of each user that makes Q least, in MB/s: float64 array (..., N).
@@ -46,10 +49,12 @@ class JointMUMT(MUMT):
     def reference(self, task_size):
         """Return gain_min, gain_mode and what gain_min is.
 
-        Up to 12 tasks in all that is the `optimum`. Beyond that it is the `lower_bound` with a
-        decision near it, so that gain ratios are never better than the truth.
+        Up to 12 tasks in all, for one user, or where a subclass has its own, that is the `optimum`.
+        Else it is the `lower_bound` with a decision near it, so that gain ratios are never better than
+        the truth.
         """
-        if self.N * self.M <= ENUMERATED_TASKS:
+        has_own = checks.overridden(self, JointMUMT, "optimum")
+        if self.N * self.M <= ENUMERATED_TASKS or self.separable or has_own:
             return super().reference(task_size)
         return *self.lower_bound(task_size), "lower bound"
 
@@ -210,6 +215,7 @@ Sharing = Literal[tuple(NETWORKS)]
 def make_network(users, tasks, bandwidth="equal", uplink=100, **constants):
     """Return the MUMT or JointMUMT of so many users and tasks, with an uplink in Mbit/s."""
     kind = NETWORKS[checks.choice("bandwidth", bandwidth, NETWORKS)]
+    checks.number("uplink", uplink, positive=True)
     return kind(users, tasks, uplink_bandwidth=uplink / 8, **constants)
 
 

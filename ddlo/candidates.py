@@ -118,6 +118,6 @@ def from_description(description):
     name = fields.pop("rule")
     if name not in RULES:
         raise ValueError(
-            f"the candidate rule {name!r} is not ours: load(path, candidates=) takes it"
+            f"its candidate rule {name!r} is a custom one, to be given as load(path, candidates=)"
         )
     return RULES[name](**fields) if isinstance(RULES[name], type) else RULES[name]

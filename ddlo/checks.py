@@ -62,6 +62,14 @@ def block(name, values):
     return values
 
 
+def frames(name, values, length):
+    """Return numbers as a float64 array (frames, length)."""
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or values.shape[1] != length:
+        raise ValueError(f"{name} must have shape (frames, {length}), got {values.shape}")
+    return values
+
+
 def every(name, values, valid, requirement):
     """Return an array of which all entries are valid, a boolean array of its shape."""
     if not valid.all():

@@ -16,12 +16,12 @@ def can_compile(ddlo):
     Of a network it takes `task_costs` and `utility` in place of `compute_Q`, which has to be of the
     class that `utility` comes from: a compute_Q of a subclass's own is called step by step.
     """
-    network, pieces = ddlo.network, ("task_costs", "utility")
+    scores, pieces = (_classes_with(ddlo.network, name) for name in ("compute_Q", "utility"))
+    methods = ("decode", "encode", "remember", "learn", "blocks")
     return (
-        all(hasattr(network, piece) for piece in pieces)
-        and _classes_with(network, "compute_Q")[0] is _classes_with(network, "utility")[-1]
-        and not checks.overridden(ddlo.net, MemoryDNN, "decode", "encode", "remember", "learn")
-        and not checks.overridden(ddlo.net, MemoryDNN, "blocks")
+        scores[:1] == pieces[-1:] != []
+        and hasattr(ddlo.network, "task_costs")
+        and not checks.overridden(ddlo.net, MemoryDNN, *methods)
         and all(len(_classes_with(ddlo, name)) == 1 for name in ("decide", "decide_and_learn"))
     )
 
@@ -39,10 +39,7 @@ def compile_loop(ddlo):
     Raises ValueError if it cannot be compiled, as `can_compile` tells.
     """
     if not can_compile(ddlo):
-        raise ValueError(
-            f"a {type(ddlo.network).__name__} and a {type(ddlo.net).__name__} with methods of their "
-            "own cannot be compiled"
-        )
+        raise ValueError("this DDLO cannot be compiled, see can_compile: use its decide_and_learn")
     net, interval, n_in, n_out = (
         ddlo.net,
         ddlo.net.training_interval,
@@ -92,11 +89,13 @@ def compile_loop(ddlo):
         arrays = [np.resize(array, (most, *array.shape[1:])) for array in arrays]
         memory, chosen, decision, cost = run_blocks(tf.constant(blocks), *arrays, net.memory)
         net.advance(memory.numpy(), frames, cost.numpy()[:blocks])
-        return chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, n_out)
+        k, x = chosen.numpy()[:blocks].ravel(), decision.numpy()[:blocks].reshape(frames, n_out)
+        return k, x.astype(np.int32)
 
     def loop(task_size):
         """Decide and learn frames; those that are no whole block are done step by step."""
-        results = []
+        task_size = checks.frames("task_size", task_size, n_in)
+        results = [ddlo.decide_and_learn(task_size[:0])]
         while len(task_size):
             due = net.frames_to_training
             if due == interval <= len(task_size):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ddlo import checks
 from ddlo.bandwidth import JointMUMT
 from ddlo.files import atomic_file
-from MUMT import enumerate_decisions
+from MUMT import MUMT, enumerate_decisions
 
 KEYS = ("task_size", "gain_min", "gain_mode")
 
@@ -47,7 +47,8 @@ def load_data(path, network):
     if missing:
         found = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
         raise ValueError(f"{path} must have {', '.join(KEYS)}, got {found}")
-    bandwidth, expected = _text(content, "bandwidth", "equal"), _bandwidth(network)
+    bandwidth = _text(content, "bandwidth", "equal")
+    expected = _bandwidth(network) if isinstance(network, MUMT) else bandwidth
     if bandwidth != expected:
         raise ValueError(
             f"{path} must be for {expected} bandwidth, got {bandwidth}; python -m "
@@ -69,12 +70,13 @@ def load_data(path, network):
     reference = _text(content, "reference", "optimum")
     try:
         gain_min = checks.array("gain_min", gain_min).ravel()
+        task_size = checks.array("task_size", task_size)
         expected, what = network.compute_Q(task_size, gain_mode), "the utility of its gain_mode"
-        if reference == "lower bound":
+        if reference not in ("optimum", "best known utility"):
             some = slice(None, None, max(1, samples // 100))  # all would take some seconds
             expected = np.minimum(gain_min, expected)
             expected[some] = reference_of(network, task_size[some])[0]
-            what = "the lower bound"
+            what = f"the {reference}"
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     wrong = np.flatnonzero(~np.isclose(gain_min, expected, rtol=1e-9, atol=0))
@@ -84,7 +86,7 @@ def load_data(path, network):
             f"{path}: gain_min of sample {i} must be {expected[i]}, {what}, got {gain_min[i]}: the "
             "file is damaged or for another network, by its users, tasks or bandwidth"
         )
-    return task_size.astype(np.float64), gain_min, reference
+    return task_size, gain_min, reference
 
 
 def save_data(path, data):
@@ -128,12 +130,12 @@ def generate(network, samples):
             task_size = task_sizes(range(part.start, part.stop), network.N, network.M)
             data["task_size"][part] = task_size
             data["gain_min"][0, part], data["gain_mode"][part], reference = reference_of(
-                network, task_size
+                network, task_size.astype(np.float64)
             )
             bar.update(len(task_size))
     as_published = {"bandwidth": "equal", "reference": "optimum"}
-    about = {"bandwidth": _bandwidth(network), "reference": reference}
-    return data | {key: text for key, text in about.items() if text != as_published[key]}
+    metadata = {"bandwidth": _bandwidth(network), "reference": reference}
+    return data | {key: text for key, text in metadata.items() if text != as_published[key]}
 
 
 def reference_of(network, task_size):

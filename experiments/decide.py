@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ddlo import checks
 from ddlo.bandwidth import NETWORKS, Sharing
 from ddlo.command_line import command_line
 from main import DDLO
@@ -61,13 +62,13 @@ def saved_run(options):
         names = {network.__name__: name for name, network in NETWORKS.items()}
         if kind not in names:
             raise ValueError(
-                f"{o.model} was trained for a {kind}, a network of your own; this command knows "
+                f"{o.model} was trained for a custom network, {kind}; this command knows "
                 f"{' and '.join(names)}. docs/usage.md has the lines that decide with others"
             )
         constants["bandwidth"] = names[kind]
     given = {"N": o.users, "M": o.tasks, "bandwidth": o.bandwidth}
     if o.uplink is not None:
-        given["uplink_bandwidth"] = o.uplink / 8
+        given["uplink_bandwidth"] = checks.number("uplink", o.uplink, positive=True) / 8
     constants |= {name: value for name, value in given.items() if value is not None}
     if not {"N", "M"} <= set(constants):
         raise ValueError(f"the network is not known: no {path}; give --users and --tasks")

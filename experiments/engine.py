@@ -35,7 +35,8 @@ class Store:
     """
 
     def __init__(self, folder):
-        memory = joblib.Memory(Path(folder), verbose=0, compress=1)
+        self._folder = Path(folder)
+        memory = joblib.Memory(self._folder, verbose=0, compress=1)
         self._finished = memory.cache(_finished, ignore=["compute"])
         self._identities = {}
 
@@ -48,8 +49,12 @@ class Store:
         return self._finished.check_call_in_cache(self._identity(run), None)
 
     def save(self, run, result):
-        """Keep the result of a run."""
-        self._finished(self._identity(run), lambda: result)
+        """Keep the result of a run. Raises OSError if it cannot be stored."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # which joblib does not raise
+            self._finished(self._identity(run), lambda: result)
+        if run not in self:
+            raise OSError(f"a run cannot be stored in {self._folder}: is the disk full?")
 
     def load(self, run):
         """Return the result of a run; if it is missing or damaged, the run is executed again."""

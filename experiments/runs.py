@@ -182,7 +182,7 @@ def execute(run):
     else:
 
         def scheme(task_size):
-            if run.scheme == BEST_FIXED:
+            if run.scheme == BEST_FIXED:  # of all frames, not of these
                 return np.tile(fixed, (len(task_size), 1))
             return (SCHEMES | JOINT_SCHEMES)[run.scheme](network, task_size)
 

@@ -50,7 +50,7 @@ def milp(network, task_size):
 
 
 def linear_relaxation(network, task_size):
-    """Decide as the linear relaxation does, in which tasks can be split, rounded: half is local.
+    """Decide as the linear relaxation does, in which tasks can be split, rounded: ties (0.5) are local.
 
     Raises RuntimeError if the solver (HiGHS) finds no optimum, and ValueError if the network's
     utility is not MUMT's, which is linear but for a maximum.
@@ -122,6 +122,11 @@ def equal_split_optimum(network, task_size):
     return optimum(equal, task_size)
 
 
+def fixed(network, task_size):
+    """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
+    return np.tile(best_fixed(network, task_size), (len(np.atleast_2d(task_size)), 1))
+
+
 # All schemes, by their labels in tables and figures: a new one is a function above and a line here.
 BEST_FIXED = "best fixed decision"
 SCHEMES = {
@@ -129,7 +134,7 @@ SCHEMES = {
     "optimum by MILP": milp,
     "coordinate descent": coordinate_descent,
     "linear relaxation": linear_relaxation,
-    BEST_FIXED: best_fixed,
+    BEST_FIXED: fixed,
     "full offloading": all_edge,
     "random": random,
     "local only": all_local,

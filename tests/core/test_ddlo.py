@@ -46,6 +46,7 @@ class Proposed:
 
     def __init__(self, *candidates):
         self.candidates = np.array(candidates)
+        self.net = [self.candidates.shape[1]]
 
     def decode(self, h):
         self.seen = h
@@ -80,7 +81,7 @@ def test_scale_makes_the_inputs_of_the_dnns(network, published):
 
 def test_network_with_nothing_but_compute_Q_is_neither_recombined_nor_compiled():
     net, network = MemoryDNN([4, 5, 4], 1), OnlyQ(2, 2)
-    with pytest.raises(ValueError, match="recombine: OnlyQ"):
+    with pytest.raises(ValueError, match="recombine needs .* got OnlyQ"):
         DDLO(net, network, recombine=True)
     assert not can_compile(DDLO(net, network))
 
@@ -286,3 +287,20 @@ def test_flips_and_recombination_lead_nearer_to_the_optimum(published, parameter
     assert history["chosen"].max() == 30  # the recombined one
     ratio = ddlo.network.optimum(published[0][-tests:])[0] / history["Q"][-tests:]
     assert goal < ratio.mean() and ratio.max() <= 1
+
+
+def test_integer_task_sizes_do_not_overflow(network):
+    task_size = np.random.default_rng(0).integers(10, 31, (40, 9), np.int32)
+    ddlo = DDLO(MemoryDNN([9, 5, 9], 2, seed=0), network, recombine=True)
+    of_floats = DDLO(MemoryDNN([9, 5, 9], 2, seed=0), network, recombine=True)
+    np.testing.assert_array_equal(
+        ddlo.decide(task_size)[1], of_floats.decide(task_size.astype(float))[1]
+    )
+
+
+def test_no_frames_and_other_shapes(network):
+    ddlo = DDLO(MemoryDNN([9, 5, 9], 2, seed=0), network)
+    k, x = ddlo.decide_and_learn(np.empty((0, 9)))
+    assert k.shape == (0,) and x.shape == (0, 9)
+    with pytest.raises(ValueError, match=r"task_size must have shape \(frames, 9\)"):
+        ddlo.decide([10.0] * 9)
