@@ -29,7 +29,7 @@ class Options:
 
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
-    frames: int = 20000  # time frames of a run; the test are the last fifth, 4000 at most
+    frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
     quick: bool = False  # 2 seeds and 2000 frames at most, and fewer networks
     out: Path = Path("results/figures")  # output folder; other files in it stay
     processes: int | None = None  # runs at a time on this machine; default: one on each core
@@ -107,7 +107,7 @@ def write_results(folder, chosen, frames, seeds, store, failed):
         data.to_csv(folder / f"{name}.csv", index=False)
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     about = (
-        f"From `{' '.join(['python -m experiments.figures', *sys.argv[1:]])}`: {frames} time frames a "
+        f"From `{' '.join(['python -m experiments.figures', *sys.argv[1:]])}`: {frames} time frames per "
         f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
         f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
         "interval over seeds (Student's t). Times are of one core while other runs use the others. "

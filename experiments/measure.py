@@ -128,8 +128,8 @@ def loop(repeats, quick):
         row, _ = Measured(Run(net_num=net_num)).row(repeats)
         if not low <= row["mean_gain_ratio"] <= high:
             raise WrongResult(
-                f"{net_num} DNNs: mean gain ratio {row['mean_gain_ratio']:.4f}; {low} to {high} was "
-                "expected"
+                f"{net_num} DNNs: mean gain ratio must be in [{low}, {high}], got "
+                f"{row['mean_gain_ratio']:.4f}"
             )
         rows.append({"net_num": net_num} | row | {"gemm_gflops": gemm_gflops()})
     return rows
@@ -217,7 +217,7 @@ def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
 
 
 def utility(repeats, quick):
-    """Measure utilities of 3 x 3 tasks: the plain formula, compute_Q one by one and vectorised."""
+    """Measure utilities of 3 x 3 tasks: the plain formula, compute_Q at batch size 1 and batched."""
     frames = 2000 if quick else 20000
     d = task_sizes(range(frames), 3, 3).astype(float)
     x = np.random.default_rng(0).integers(0, 2, d.shape)
@@ -228,10 +228,10 @@ def utility(repeats, quick):
 
     ways = {
         ("equal", "plain Python"): lambda: one_by_one(lambda d, x: plain_Q(d, x, 3, 3)),
-        ("equal", "compute_Q, one by one"): lambda: one_by_one(equal.compute_Q),
-        ("equal", "compute_Q, all at once"): lambda: equal.compute_Q(d, x),
-        ("optimal", "compute_Q, one by one"): lambda: one_by_one(optimal.compute_Q),
-        ("optimal", "compute_Q, all at once"): lambda: optimal.compute_Q(d, x),
+        ("equal", "compute_Q, batch size 1"): lambda: one_by_one(equal.compute_Q),
+        ("equal", "compute_Q, batched"): lambda: equal.compute_Q(d, x),
+        ("optimal", "compute_Q, batch size 1"): lambda: one_by_one(optimal.compute_Q),
+        ("optimal", "compute_Q, batched"): lambda: optimal.compute_Q(d, x),
     }
     rows, values = [], {}
     for (bandwidth, way), function in ways.items():

@@ -99,7 +99,7 @@ def sizes(title, compared, bandwidth, of_sizes):
 
 
 def ablation(of_networks):
-    """Return the experiment on what leads to better decisions: networks are users and bandwidth."""
+    """Return the ablation study of DDLO, in networks of so many users and such a bandwidth."""
 
     def settings(users, bandwidth):
         third, recombine = users, Run(recombine=True)  # of all tasks, which are three per user
@@ -127,14 +127,14 @@ def ablation(of_networks):
             for label, run in changes.items()
         ]
 
-    of_all = [settings(*network) for network in of_networks]
+    per_network = [settings(*network) for network in of_networks]
     return Experiment(
         "Ablation study of DDLO",
-        [setting for of_one in of_all for setting in of_one],
+        [setting for settings in per_network for setting in settings],
         plots.ablation,
         ("mean_gain_ratio", "loop_seconds", "ms_per_frame"),
         "users x tasks, bandwidth",
-        of_all[0],
+        per_network[0],
     )
 
 
@@ -148,14 +148,14 @@ LEARNERS = {
     "DDLO, K = 3": Run(),
     "DDLO, K = 10": Run(net_num=10),
     FLIPPED: Run(candidates=Flips(0, 3, 3), recombine=True),
-    "DROO's rule, K = 3": Run(net_num=1, candidates=OrderPreserving(3)),
-    "DROO's rule, K = 10": Run(net_num=1, candidates=OrderPreserving(10)),
+    "order-preserving (DROO), K = 3": Run(net_num=1, candidates=OrderPreserving(3)),
+    "order-preserving (DROO), K = 10": Run(net_num=1, candidates=OrderPreserving(10)),
 }
 COMPARED = {label: run for label, run in LEARNERS.items() if label != FLIPPED}
 COMPARED |= {label: Run(label) for label in SCHEMES}
 JOINT = LEARNERS | {label: Run(label) for label in JOINT_SCHEMES}
 # Of networks of other sizes, where the rest says little.
-SCALED = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED, "DROO's rule, K = 10")
+SCALED = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED, "order-preserving (DROO), K = 10")
 SOLVERS = ("optimum", "optimum by MILP", "coordinate descent")
 JOINT_SOLVERS = [label for label in JOINT_SCHEMES if "heuristic" in label or "split" in label]
 
