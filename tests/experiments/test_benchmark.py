@@ -182,7 +182,7 @@ def test_loop_that_learns_other_than_expected_is_refused(monkeypatch):
     monkeypatch.setattr(measure, "gemm_gflops", lambda: 14.0)
     for low, high in ((0.7, 0.9), (0.5, 0.6)):
         monkeypatch.setattr(measure, "GAIN_RATIO", {4: (low, high)})
-        with pytest.raises(measure.WrongResult, match="4 DNNs: .* got 0.69"):
+        with pytest.raises(measure.WrongResult, match=rf"4 DNNs: .*{low}, {high}\], got 0.69"):
             measure.loop(1, quick=True)
     monkeypatch.setattr(measure, "GAIN_RATIO", {4: (0.6, 0.7)})
     (row,) = measure.loop(1, quick=True)
