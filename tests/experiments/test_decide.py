@@ -227,7 +227,7 @@ def test_model_of_a_custom_network_is_refused(tmp_path, one_line, monkeypatch, c
         (("--task-sizes", "."), "."),
         (("--users", 4), "must be for 8 tasks, of 4 users with 2 each, got 6"),
         (("--users", 0), "N must be an integer >= 1, got 0"),
-        (("--uplink", 0), "uplink_bandwidth"),
+        (("--uplink", 0), "uplink must be"),
     ],
 )
 def test_bad_options_end_with_one_message(model, tmp_path, monkeypatch, capsys, arguments, message):

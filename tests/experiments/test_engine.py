@@ -249,7 +249,7 @@ def test_run_with_other_code_is_not_found(tmp_path):
         ("ddlo/candidates.py", "return logits > 0", "return logits >= 0", [1, 1, 1, 1, 1]),
         ("experiments/schemes.py", '"mip_rel_gap": 0', '"mip_rel_gap": 1', [0, 0, 0, 1, 1]),
         ("main.py", "net_num: int = 3 ", "net_num: int = 10 ", [0, 0, 0, 0, 0]),  # Run has its own
-        ("main.py", "# every DNN proposes", "# each DNN proposes", [0, 0, 0, 0, 0]),
+        ("main.py", "# 1. every DNN proposes", "# 1. each DNN proposes", [0, 0, 0, 0, 0]),
         ("experiments/plots.py", "POINTS = 1000", "POINTS = 500", [0, 0, 0, 0, 0]),
     ]:
         text = (copy / name).read_text()
