@@ -40,12 +40,8 @@ def compile_loop(ddlo):
     """
     if not can_compile(ddlo):
         raise ValueError("this DDLO cannot be compiled, see can_compile: use its decide_and_learn")
-    net, interval, n_in, n_out = (
-        ddlo.net,
-        ddlo.net.training_interval,
-        ddlo.net.net[0],
-        ddlo.net.net[-1],
-    )
+    net, interval = ddlo.net, ddlo.net.training_interval
+    n_in, n_out = net.net[0], net.net[-1]
     most = max(1, FRAMES_PER_CALL // interval)
 
     @tf.function(jit_compile=True)

@@ -22,9 +22,8 @@ from .runs import ROOT, execute, origin
 
 # Runs that share a compilation, which takes a second or more, go to one worker for so many seconds.
 BATCH_SECONDS = 10
-_one_at_a_time = (
-    threading.Lock()
-)  # a worker of a cluster may have several threads, a process one net
+# A worker of a cluster may have several threads, but a process has one net.
+_one_at_a_time = threading.Lock()
 
 
 class Store:

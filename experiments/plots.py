@@ -303,12 +303,11 @@ def _curves(curves, early_steps, windows, label):
 
 def _band(means):
     """Return low, mean and high of values (seeds, steps) over the seeds."""
-    from scipy import stats
+    from .results import interval
 
-    mean = means.mean(axis=0)
+    mean, ci95 = interval(means)
     if len(means) < FEW:
         return means.min(axis=0), mean, means.max(axis=0)
-    ci95 = stats.sem(means, axis=0) * stats.t.ppf(0.975, len(means) - 1)
     return mean - ci95, mean, mean + ci95
 
 

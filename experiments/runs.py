@@ -156,7 +156,7 @@ def execute(run):
     index, tests = time_frames(run.frames, len(task_size))
     test = index[-tests:]
     d = task_size[test]
-    if network.separable:
+    if run.scheme == BEST_FIXED or (run.learns and network.separable):
         fixed = best_fixed(network, task_size[index])
     if run.learns:
         ddlo, loop = _compiled(run.compiled)

@@ -128,17 +128,6 @@ def test_sizes_of_any_magnitude(d, uplink):
     assert Q == pytest.approx(utility_of(network, d, [1, 1, 1], c), rel=1e-9)
 
 
-def test_candidates_broadcast_to_all_frames(published):
-    network, d = JointMUMT(3, 3), published[0][:50]
-    x = np.random.default_rng(0).integers(0, 2, (4, 50, 9))
-    Q, c = network.compute_Q(d, x), network.bandwidth_allocation(d, x)
-    assert Q.shape == (4, 50) and c.shape == (4, 50, 3)
-    for k, i in np.ndindex(Q.shape):
-        assert Q[k, i] == network.compute_Q(d[i], x[k, i])
-        np.testing.assert_array_equal(c[k, i], network.bandwidth_allocation(d[i], x[k, i]))
-    assert type(network.compute_Q(d[0], x[0, 0])) is float
-
-
 def test_many_users_in_compiled_code_give_the_same_bits():
     from ddlo.backend import tf, tnp
 

@@ -8,6 +8,7 @@ import scipy.io
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ddlo.bandwidth import JointMUMT
 from MUMT import MUMT, enumerate_decisions
 
 from ..conftest import DATA
@@ -77,14 +78,15 @@ def test_every_constant_counts(name):
     assert other.compute_Q([10, 20], decision) > released.compute_Q([10, 20], decision)
 
 
-def test_candidates_broadcast_to_all_frames(network, published):
+@pytest.mark.parametrize("model", [MUMT(3, 3), JointMUMT(3, 3)], ids=["equal", "optimal"])
+def test_candidates_broadcast_to_all_frames(model, published):
     d = published[0][:50]
     x = np.random.default_rng(0).integers(0, 2, (4, 50, 9))
-    Q, c = network.compute_Q(d, x), network.bandwidth_allocation(d, x)
+    Q, c = model.compute_Q(d, x), model.bandwidth_allocation(d, x)
     assert Q.shape == (4, 50) and c.shape == (4, 50, 3)
     for k, i in np.ndindex(Q.shape):
-        assert Q[k, i] == network.compute_Q(d[i], x[k, i])
-        np.testing.assert_array_equal(c[k, i], network.bandwidth_allocation(d[i], x[k, i]))
+        assert Q[k, i] == model.compute_Q(d[i], x[k, i])
+        np.testing.assert_array_equal(c[k, i], model.bandwidth_allocation(d[i], x[k, i]))
 
 
 @pytest.mark.parametrize("kind", [int, float, bool, np.int8, object, list])
