@@ -163,6 +163,7 @@ def main(options):
         writer = csv.writer(sys.stdout, lineterminator="\n")
         x = (f"x_{n}_{m}" for n in users for m in range(1, network.M + 1))
         writer.writerow(["line", *x, "Q", *(f"c_{n}" for n in users)])
+        sys.stdout.flush()  # a program that reads this may wait for it before it sends a line
         numbered = enumerate(lines, start=1)
         while block := list(islice(numbered, size)):
             numbers, task_size, messages = read_block(block, tasks)
