@@ -14,8 +14,9 @@ The bandwidth c_n of user n is CUL/N, an equal split; ddlo/bandwidth.py optimise
 Source: Huang et al. 2018; constants and the equal split: the package released with it.
 """
 
+import copy
 import itertools
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,34 +29,81 @@ ENUMERATED_TASKS = 12
 ENUMERATED_TASKS_PER_USER, ENUMERATED_NUMBERS = 20, 2**26
 
 
-@dataclass
-class MUMT:
+# The names of the released package, which reach the attributes here, too.
+RELEASED_NAMES = {
+    "El": "local_energy_per_bit",
+    "Tl": "local_time_per_bit",
+    "et": "transmit_energy_per_bit",
+    "a": "edge_cost_per_bit",
+    "APP": "edge_cycles_per_bit",
+    "fc": "edge_cpu_rate",
+    "CUL": "uplink_bandwidth",
+    "p": "delay_weight",
+}
+
+
+@dataclass(kw_only=True)
+class Constants:
+    """The constants of a MUMT, but for the uplink: also parameters of main.py and generate_data.
+
+    In Python each is a number or an array that broadcasts to (N, M): (N, 1) for users, (1, M) for
+    tasks. Fields with the released values.
+    """
+
+    # As the products they are: 3.25e-7 and 1.42e-7 are other doubles than 3.25 * 10**-7 and
+    # 1.42 * 10**-7, and do not give the published optima to the last bit.
+
+    local_energy_per_bit: float = 3.25 * 10**-7  # El, energy of local processing, J/bit
+    local_time_per_bit: float = 4.75 * 10**-7  # Tl, time of local processing, s/bit
+    transmit_energy_per_bit: float = 1.42 * 10**-7  # et, energy of the upload, J/bit
+    edge_cost_per_bit: float = 1.5 * 10**-7  # a (alpha), weight of the edge's cost, J/bit
+    edge_cycles_per_bit: float = 1900  # APP, processing density at the edge, cycle/bit
+    edge_cpu_rate: float = 10 * 10**9  # fc, of the edge, cycle/s, positive
+    delay_weight: float = 1  # p (beta), weight of delay against energy, J/s
+
+
+@dataclass(eq=False)
+class MUMT(Constants):
     """A network of N users with M tasks each, and the utility of offloading decisions in it.
 
     Task sizes and decisions are arrays with N*M entries in the last axis: user 1's tasks, user 2's,
-    and so on. Raises ValueError if a parameter is out of its range.
+    and so on; a task of size 0 is no task. The constants can be set later, also by their released
+    names (p for delay_weight). Raises ValueError if a parameter is out of its range, AttributeError if
+    N or M is to be changed.
     """
 
     N: int  # users (wireless devices, WDs), at least 1
     M: int  # tasks of each user in a time frame, at least 1
-    rand_seed: int = 1  # as released; nothing is random here, only the random scheme uses it
-    _: KW_ONLY
-    # As the products they are: 3.25e-7 and 1.42e-7 are other doubles than 3.25 * 10**-7 and
-    # 1.42 * 10**-7, and do not give the published optima to the last bit.
-    local_energy_per_bit: float = 3.25 * 10**-7  # El, J/bit
-    local_time_per_bit: float = 4.75 * 10**-7  # Tl, s/bit
-    transmit_energy_per_bit: float = 1.42 * 10**-7  # et, J/bit
-    edge_cost_per_bit: float = 1.5 * 10**-7  # a, weight of the edge's cost per offloaded bit, J/bit
-    edge_cycles_per_bit: float = 1900  # APP, processing density at the edge, cycle/bit
-    edge_cpu_rate: float = 10 * 10**9  # fc, cycle/s, positive
-    uplink_bandwidth: float = 100 / 8  # CUL, of the cell, MB/s, positive
-    delay_weight: float = 1  # p (beta in the paper), weight of delay against energy, J/s
+    rand_seed: int = 1  # as released; nothing is random here
+    uplink_bandwidth: float = field(
+        default=100 / 8, kw_only=True
+    )  # CUL, of the cell, MB/s, positive
 
     def __post_init__(self):
-        self.N, self.M = checks.integer("N", self.N), checks.integer("M", self.M)
-        for name in (field.name for field in fields(self) if field.type is float):
-            is_positive = name in ("edge_cpu_rate", "uplink_bandwidth")
-            setattr(self, name, checks.number(name, getattr(self, name), is_positive))
+        for name in RELEASED_NAMES.values():  # set before N and M were known, and so not checked
+            setattr(self, name, getattr(self, name))
+
+    def __setattr__(self, name, value):
+        name = RELEASED_NAMES.get(name, name)
+        if name in ("N", "M"):
+            if name in vars(self):
+                raise AttributeError(f"{name} of a network is fixed: make a new one")
+            value = checks.integer(name, value)
+        elif name in RELEASED_NAMES.values() and {"N", "M"} <= set(vars(self)):
+            value = self.checked_constant(name, value)
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name):  # of what is not found otherwise
+        if name in RELEASED_NAMES:
+            return getattr(self, RELEASED_NAMES[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __eq__(self, other):
+        own, others = vars(self), getattr(other, "__dict__", {})
+        same = type(self) is type(other) and own.keys() == others.keys()
+        return same and all(np.array_equal(value, others[name]) for name, value in own.items())
+
+    __hash__ = None  # it can change
 
     def compute_Q(self, task_size, decision):
         """Return the system utility Q of offloading decisions, in J; smaller is better.
@@ -63,7 +111,7 @@ class MUMT:
         Parameters
         ----------
         task_size : array_like (..., N*M)
-            Task sizes in MB, positive and finite.
+            Task sizes in MB, finite; 0 is no task.
         decision : array_like (..., N*M)
             1 to offload a task, 0 to process it on the device. Leading dimensions broadcast:
             candidates (C, B, N*M) for task sizes (B, N*M) are one call.
@@ -76,8 +124,8 @@ class MUMT:
         Raises
         ------
         ValueError
-            If a last axis has not N*M entries, leading dimensions do not broadcast, a size is not
-            positive and finite, or a decision is neither 0 nor 1.
+            If a last axis has not N*M entries, leading dimensions do not broadcast, a size is negative
+            or not finite, or a decision is neither 0 nor 1.
         """
         task_size, decision = self.checked(task_size, decision)
         Q = self.utility(self.task_costs(task_size), decision)
@@ -90,7 +138,19 @@ class MUMT:
         the others 0.
         """
         task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
-        return np.where(self.by_user(decision).any(axis=-1), self.uplink_bandwidth / self.N, 0.0)
+        equal = np.ravel(self.uplink_bandwidth) / self.N
+        return np.where(self.by_user(decision).any(axis=-1), equal, 0.0)
+
+    def energy_and_delays(self, task_size, decision):
+        """Return each user's energy E_n in J, local delay L_n and offload delay O_n in s.
+
+        Takes arguments and raises errors as `compute_Q`; each of the three is float64 (..., N). The
+        delays are not weighted: Q is the sum of E_n + beta*max(L_n, O_n).
+        """
+        task_size, decision = self.checked(task_size, decision)
+        unweighted = copy.copy(self)
+        unweighted.delay_weight = 1
+        return unweighted.user_costs(unweighted.task_costs(task_size), decision)[:3]
 
     def optimum(self, task_size):
         """Return the least utility of all decisions and a decision that has it.
@@ -103,7 +163,7 @@ class MUMT:
         Parameters
         ----------
         task_size : array_like (N*M,) or (B, N*M)
-            Task sizes in MB of one time frame or of B, positive and finite.
+            Task sizes in MB of one time frame or of B, finite; 0 is no task.
 
         Returns
         -------
@@ -152,10 +212,12 @@ class MUMT:
         a product with a sum. What follows only selects, adds, compares, divides and takes roots, and
         so is the same to the last bit wherever it runs.
         """
-        return np.stack(self.costs_of(task_size, task_size / (self.uplink_bandwidth / self.N)))
+        d = self.by_user(task_size)
+        costs = self.costs_of(d, d / (self.uplink_bandwidth / self.N))
+        return np.reshape(costs, (4, *task_size.shape))
 
     def costs_of(self, task_size, upload):
-        """Return the list of costs of `task_costs` for upload times in s."""
+        """Return the costs of `task_costs` for task sizes and upload times in s, (..., N, M)."""
         bits = task_size * 8 * 2**20
         processing = task_size * self.edge_cycles_per_bit * 8 * 2**20 / self.edge_cpu_rate
         return [
@@ -208,6 +270,14 @@ class MUMT:
 
     # Checks
 
+    def checked_constant(self, name, value):
+        """Return a constant as a number or a float64 array. Raises ValueError."""
+        is_positive = name in ("edge_cpu_rate", "uplink_bandwidth")
+        value = checks.constant(name, value, (self.N, self.M), is_positive)
+        if name == "uplink_bandwidth" and np.ndim(value) and value.shape != (self.N, 1):
+            raise ValueError(f"{name} must be a number, or of shape ({self.N}, 1) for users")
+        return value
+
     def checked(self, task_size, decision):
         """Return task sizes and decisions as float64 arrays. Raises ValueError, as compute_Q."""
         task_size, decision = self.checked_sizes(task_size), checks.array("decision", decision)
@@ -226,7 +296,7 @@ class MUMT:
         """Return task sizes as a float64 array. Raises ValueError, as compute_Q."""
         task_size = checks.array("task_size", task_size)
         checks.last_axis("task_size", task_size, self.N * self.M, self._meaning)
-        return checks.positive("task_size", task_size)
+        return checks.sizes("task_size", task_size)
 
     def check_enumerable(self):
         """Raise ValueError if 2**M decisions of each user are too many to enumerate."""

@@ -14,28 +14,36 @@ import numpy as np
 from tqdm import tqdm
 
 from ddlo import FRAMES_PER_CALL, checks
-from ddlo.bandwidth import Sharing, describe_network, make_network
-from ddlo.candidates import Flips
 from ddlo.command_line import command_line
-from ddlo.dataset import load_data, time_frames, to_input
+from ddlo.comparison import MEASURES, compared, measure_of
+from ddlo.dataset import check_data, load_data, time_frames, training_samples
 from ddlo.files import atomic_folder, write_json
+from ddlo.inputs import RELEASED
+from ddlo.network import Sharing, describe_network, make_network, state_size
+from ddlo.progress import progress_bar
 from ddlo.report import (
+    energy_and_delay,
     make_report,
-    plot_gain_ratio,
+    plot_history,
     print_report,
     save_history,
     show,
     versions,
 )
+from MUMT import Constants
 
 # TensorFlow, SciPy and Matplotlib are imported where they are needed: --help does without them.
 
 
 @dataclass
-class Parameters:
-    """Run DDLO on a data set: train, test, report and plot."""
+class Parameters(Constants):
+    """Run DDLO on a data set: train, test, report and plot.
 
-    data: Path = Path("data/MUMT_data_3X3.mat")  # data set, in the format of data/README.md
+    The network's constants (MUMT.Constants) are parameters as well: `delay_weight: float = 2` in a line
+    of its own sets one.
+    """
+
+    data: Path = Path(__file__).parent / "data/MUMT_data_3X3.mat"  # format: data/README.md
     users: int = 3  # N, users (wireless devices, WDs) in the data set
     tasks: int = 3  # M, tasks of each user in a time frame
     bandwidth: Sharing = "equal"  # how users share it: equal, as released, or optimal
@@ -51,6 +59,8 @@ class Parameters:
     user_flips: int = 0  # likewise, each with one task of every user flipped: goes with recombine
     recombine: bool = False  # one extra candidate, from every user's best part of all the others
     seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
+    resume: Path | None = None  # saved model to go on with; its own parameters count
+    frozen: bool = False  # only decide with that model, and do not learn
     device: str | None = None  # CPU, GPU or GPU:1, for example; default: TensorFlow's choice
     out: Path | None = None  # output folder; default: results/<time>
     show: bool = False  # open windows with the plots, where there is a screen
@@ -58,23 +68,28 @@ class Parameters:
 
 @dataclass
 class DDLO:
-    """The algorithm. In each time frame with task sizes d:
+    """The algorithm. In each time frame with task sizes d, or another state:
 
     1. each of the K DNNs proposes an offloading decision x_k;
     2. x* = argmin over k of the utility Q(d, x_k);
     3. (d, x*) enters the replay memory;
     4. every training_interval frames each DNN trains on its own mini-batch from the memory.
 
-    Frames between two training steps are handled as one block d (B, N*M), with the same result. Raises
-    ValueError if there is to be recombination, and the network has not the methods for it.
+    Frames between two training steps are handled as one block d (B, S), with the same result. S is
+    N*M for task sizes. Raises ValueError if there is to be recombination, and the network has not the
+    methods for it.
     """
 
     net: object  # MemoryDNN: the K DNNs and their replay memory
     network: object  # MUMT, or another one with N, M and compute_Q
     recombine: bool = False  # not in the paper: one more candidate, of every user's best parts
-    scale: Callable = to_input  # from task sizes to the inputs of the DNNs
+    scale: Callable | None = None  # from task sizes to the inputs of the DNNs; default: net.scale
 
     def __post_init__(self):
+        of_net = getattr(self.net, "scale", RELEASED)
+        self.scale = self.scale or of_net
+        if self.scale is not of_net:
+            self.net.scale = self.scale  # to be saved with it
         pieces = ("recombine", "task_costs")
         if self.recombine and not all(hasattr(self.network, piece) for piece in pieces):
             raise ValueError(
@@ -83,7 +98,7 @@ class DDLO:
             )
 
     def decide_and_learn(self, task_size):
-        """Decide frames of task sizes (frames, N*M) in MB, and learn from the decisions.
+        """Decide frames of task sizes (frames, S) in MB, and learn from the decisions.
 
         Returns what `decide` does.
         """
@@ -97,22 +112,24 @@ class DDLO:
         return tuple(np.concatenate(parts) for parts in zip(*results))
 
     def decide(self, task_size):
-        """Decide frames of task sizes (frames, N*M) in MB, without learning from the decisions.
+        """Decide frames of task sizes (frames, S) in MB, or one (S,), without learning from it.
 
         Returns the index of the best candidate, the first one with minimal Q, int array (frames,), and
-        its decision, int32 (frames, N*M).
+        its decision, int32 (frames, N*M); of one frame an int and (N*M,). Raises ValueError if the
+        task sizes have another shape, or the network's compute_Q does not return finite utilities.
         """
-        task_size = checks.frames("task_size", task_size, self.net.net[0])
+        d = checks.frames("task_size", np.atleast_2d(task_size), self.net.net[0])
 
         def score(x):
-            return self.network.compute_Q(task_size, x)
+            Q = self.network.compute_Q(d, x)
+            return checks.utilities("compute_Q", Q, x.shape[:-1])
 
         def recombined(candidates, x):
-            costs = self.network.task_costs(task_size)
-            return self.network.recombine(costs, candidates, x)
+            return self.network.recombine(self.network.task_costs(d), candidates, x)
 
-        candidates = self.net.decode(self.scale(task_size))  # 1. every DNN proposes a decision
-        return self.pick(candidates, score, recombined)  # 2. x* = argmin Q
+        candidates = self.net.decode(self.scale(d))  # 1. every DNN proposes a decision
+        k, x = self.pick(candidates, score, recombined)  # 2. x* = argmin Q
+        return (k, x) if np.ndim(task_size) > 1 else (int(k[0]), x[0])
 
     def pick(self, candidates, score, recombined, xp=np):
         """Return the index of the first candidate with minimal score, (frames,), and its decision.
@@ -132,29 +149,35 @@ class DDLO:
         return k, x
 
 
-def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False):
+def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False, reference="optimum"):
     """Run DDLO over time frames.
 
     Parameters
     ----------
-    loop : ddlo.decide_and_learn, or the same compiled, by ddlo.compiled.compile_loop
+    loop : ddlo.decide_and_learn, or the same compiled, by ddlo.compiled.compile_loop; or ddlo.decide
     ddlo : DDLO
-    task_size : float64 array (samples, N*M), in MB
-    gain_min : float64 array (samples,), the optimum of each sample, in J
+    task_size : float64 array (samples, S), in MB
+    gain_min : float64 array (samples,), the optimum of each sample, in J; or None
     index : int array (frames,), the sample that each time frame has
     quiet : bool, no progress bar
+    reference : str, what gain_min is: an optimum, a lower bound, or something else
 
     Returns
     -------
     dict of arrays (frames, ...)
         index; chosen, the candidate that was the best, from 0: below K the DNN that decided so,
-        above that in the order of the candidate rule, the recombined one last; decision; Q;
-        gain_ratio.
+        above that in the order of the candidate rule, the recombined one last; decision; Q; and
+        gain_ratio, or difference where utilities are negative (ddlo/comparison.py).
+
+    Raises ValueError if a utility is below the optimum or the lower bound.
     """
     net, frames, t = ddlo.net, len(index), 0
     chosen, Q = np.empty(frames, np.int32), np.empty(frames)
-    decision = np.empty((frames, task_size.shape[1]), np.uint8)
-    with tqdm(total=frames, unit=" frames", disable=quiet or None) as bar:
+    decision = np.empty((frames, net.net[-1]), np.uint8)
+    measure, values = measure_of(gain_min), np.empty(frames)
+    least = None if gain_min is None else gain_min[index]
+    name = MEASURES[measure].format(reference=reference)
+    with progress_bar(total=frames, unit=" frames", disable=quiet) as bar:
         while t < frames:
             due, interval = net.frames_to_training, net.training_interval
             # A call ends with a training step, but for the last one.
@@ -162,71 +185,72 @@ def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False):
             d = task_size[index[now]]
             chosen[now], x = loop(d)
             decision[now], Q[now] = x, ddlo.network.compute_Q(d, x)
+            values[now] = compared(
+                measure, Q[now], least if least is None else least[now], reference
+            )
             t += len(d)
-            recent = slice(max(0, t - 1000), t)
-            gain_ratio = np.mean(gain_min[index[recent]] / Q[recent])
-            bar.set_postfix_str(f"gain ratio {gain_ratio:.4f}", refresh=False)
+            recent = values[max(0, t - 1000) : t].mean()
+            bar.set_postfix_str(f"{name} {recent:.4f}", refresh=False)
             bar.update(len(d))
     of_frames = {"index": index, "chosen": chosen, "decision": decision, "Q": Q}
-    return of_frames | {"gain_ratio": gain_min[index] / Q}
+    return of_frames | ({measure: values} if measure != "Q" else {})
 
 
-def run(parameters, network=None):
+def run(parameters, network=None, data=None):
     """Run DDLO as the parameters say, write its files, print a report and return it as a dict.
 
-    The network is the MUMT of the parameters, or the one given: an object with N, M and compute_Q.
+    The network is the MUMT of the parameters, or the one given: an object with N, M and compute_Q
+    (ddlo/network.py). The data are those of the parameters, or arrays (state, gain_min): states
+    (samples, S) and their optima (samples,), which may be missing or None.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range or the data set not as expected.
+        If a parameter is out of its range, the data or what the network does not as expected, or a
+        utility below the optimum in the data.
     FloatingPointError
         If the training diverges.
     """
     started = time.perf_counter()
     p = parameters
     checks.integer("frames", p.frames)
+    if p.frozen and p.resume is None:
+        raise ValueError("frozen needs a trained model to decide with: resume")
     if network is None:
-        network = make_network(p.users, p.tasks, p.bandwidth, p.uplink)
-    task_size, gain_min, reference = load_data(p.data, network)
-    index, tests = time_frames(p.frames, len(task_size))
+        network = make_network(p)
+    data = load_data(p.data, network) if data is None else check_data(data, network)
+    states, gain_min, reference = data
+    index, tests = time_frames(p.frames, len(states))
     out = p.out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3])
     with atomic_folder(out) as folder:
         # Shown until the progress bar of the loop is, which takes some seconds.
         message = "starting TensorFlow and compiling"
         with tqdm(desc=message, bar_format="{desc}", leave=False, disable=None):
             from ddlo.backend import use_device
-            from ddlo.compiled import can_compile, compile_loop
-            from memory import MemoryDNN
+            from ddlo.compiled import fast_loop
+            from ddlo.models import make_net, resume
 
             device = use_device(p.device)
-            tasks = network.N * network.M
-            net = MemoryDNN(
-                net=[tasks, *p.hidden, tasks],
-                net_num=p.net_num,
-                learning_rate=p.learning_rate,
-                training_interval=p.training_interval,
-                batch_size=p.batch_size,
-                memory_size=p.memory_size,
-                seed=p.seed,
-                candidates=Flips(p.flips, p.user_flips, network.N),
-            )
+            sizes = (state_size(network), network.N * network.M)
+            if p.resume is None:
+                net = make_net(p, network, sizes, states[: training_samples(len(states))])
+            else:
+                net, p = resume(p, sizes)
             ddlo = DDLO(net, network, p.recombine)
             ready = time.perf_counter()
-            # Without a training step there is no block to compile.
-            compiles = can_compile(ddlo) and p.training_interval <= p.frames
-            loop = compile_loop(ddlo) if compiles else ddlo.decide_and_learn
+            loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             compiled = time.perf_counter()
-        history = run_frames(loop, ddlo, task_size, gain_min, index)
+        history = run_frames(loop, ddlo, states, gain_min, index, reference=reference)
         done = time.perf_counter()
 
-        plot_gain_ratio(history["gain_ratio"], tests, folder / "gain_ratio.png")
+        history |= energy_and_delay(network, states[index], history["decision"])
+        report, fixed = make_report(history, tests, network, data, p.seed)
+        plot_history(history, tests, folder, fixed)
         net.plot_cost(folder / "training_cost.png")
         net.save(folder / "model.npz")
         save_history(folder / "history.mat", history, net.cost_his)
-        metadata = {"network": describe_network(network), "device": device, "versions": versions()}
+        metadata = {"network": describe_network(network), "device": device} | versions()
         write_json(folder / "parameters.json", asdict(p) | metadata)
-        report = make_report(history, tests, network, (task_size, gain_min, reference), p.seed)
         report |= {
             "loop_seconds": done - compiled,
             "seconds_per_frame": (done - compiled) / p.frames,
@@ -236,7 +260,7 @@ def run(parameters, network=None):
         write_json(folder / "report.json", report)
     print_report(report, out)
     if p.show:
-        show(net, history["gain_ratio"], tests)
+        show(net, history, tests, fixed)
     return report
 
 

@@ -11,11 +11,14 @@ from ddlo import checks
 from ddlo.backend import compile_quietly, tf
 from ddlo.candidates import checked_rule, described, from_description, threshold
 from ddlo.files import read_archive, write_archive
+from ddlo.inputs import RELEASED, described_scale, scale_from
 
 # Adam's other constants; its beta1 is 0.09 in the released package.
 BETA2, EPSILON = np.float32(0.999), np.float32(1e-8)
 # The DNNs train once memory_counter is this high, whatever the size of the memory (as released).
 TRAINING_START = 512
+# What an object is made of. The other parameters can be changed later.
+FIXED = ("net", "net_num", "memory_size", "output_graph", "candidates", "beta1")
 
 
 class MemoryDNN:
@@ -38,17 +41,22 @@ class MemoryDNN:
     output_graph : bool
         Write the training cost of every DNN below logs/ for TensorBoard.
     seed : int or None
-        Of initial weights and mini-batches: the same seed is the same run, None another each time.
+        Of initial weights and mini-batches: the same seed is the same run. None draws one from
+        np.random: another each time, unless np.random.seed was called.
     candidates : callable
         Candidate rule (logits, xp) -> candidates: see ddlo/candidates.py. As released, `threshold`:
         one candidate of each DNN.
     beta1 : float
         Of Adam, below 1; 0.09 as released.
+    scale : callable
+        From the state of a frame to the DNNs' inputs, see ddlo/inputs.py: not used here, but saved
+        with the DNNs, which go with it. As released, 10*d - 200.
 
     Attributes
     ----------
-    net, net_num, lr, training_interval, batch_size, memory_size, output_graph, candidates, beta1
-        The parameters.
+    net, net_num, lr, training_interval, batch_size, memory_size, output_graph, candidates, beta1, scale
+        The parameters. lr, training_interval and batch_size can be set, and count from the next step
+        on; setting those that the DNNs or the memory are made of raises AttributeError.
     memory : float32 array (memory_size, n_in + n_out)
         A ring of rows h, then m; zeros at first.
     memory_counter : int
@@ -74,15 +82,16 @@ class MemoryDNN:
         seed=None,
         candidates=threshold,
         beta1=0.09,
+        scale=RELEASED,
     ):
         layers = list(net) if np.iterable(net) else []
         if len(layers) < 2:
             raise ValueError(f"net must have an input and an output layer at least, got {net}")
         self.net = [checks.integer(f"net[{i}]", width) for i, width in enumerate(layers)]
         self.net_num = checks.integer("net_num", net_num)
-        self.lr = float(checks.number("learning_rate", learning_rate, positive=True))
-        self.training_interval = checks.integer("training_interval", training_interval)
-        self.batch_size = checks.integer("batch_size", batch_size)
+        checks.number("learning_rate", learning_rate, positive=True)
+        self.lr, self.training_interval = learning_rate, training_interval
+        self.batch_size = batch_size
         self.memory_size = checks.integer("memory_size", memory_size)
         self.output_graph = bool(output_graph)
         self.beta1 = float(checks.number("beta1", beta1))
@@ -93,6 +102,7 @@ class MemoryDNN:
                 f"candidates must be a parameter, not a method of {type(self).__name__}"
             )
         self.candidates = checked_rule(candidates, self.net_num, self.net[-1])
+        self.scale = scale
 
         self.memory = np.empty((self.memory_size, self.net[0] + self.net[-1]), np.float32)
         shapes = []
@@ -102,11 +112,52 @@ class MemoryDNN:
             [tf.Variable(tf.zeros(shape)) for shape in shapes] for _ in range(3)
         )
         self._adam_powers = tf.Variable(tf.zeros(2))  # beta1**t and beta2**t of the next step t
+        self._compile()
         self.reset(seed)
 
+    def _compile(self):
         compile_quietly()
+        self._rate = tf.Variable(self.lr, dtype=tf.float32)  # a constant would be compiled in
         self._compiled_train = tf.function(self.train, jit_compile=True)
         self._log = tf.summary.create_file_writer("logs") if self.output_graph else None
+
+    def __setattr__(self, name, value):
+        if name in FIXED and name in vars(self):
+            raise AttributeError(f"{name} of a MemoryDNN is fixed: make a new one")
+        if name in ("training_interval", "batch_size"):
+            value = checks.integer(name, value)
+        elif name == "lr":
+            value = float(checks.number(name, value, positive=True))
+            if "_rate" in vars(self):
+                self._rate.assign(value)
+        elif name == "scale" and not callable(value):
+            raise ValueError(f"scale must be a callable, got {value!r}")
+        super().__setattr__(name, value)
+
+    # For pickle and copy.deepcopy: TensorFlow's objects are made anew.
+
+    def __getstate__(self):
+        variables = [v.numpy() for v in self._variables()]
+        made = (
+            "_weights",
+            "_adam_m",
+            "_adam_v",
+            "_adam_powers",
+            "_rate",
+            "_compiled_train",
+            "_log",
+        )
+        state = {name: value for name, value in vars(self).items() if name not in made}
+        return state | {"variables": variables}
+
+    def __setstate__(self, state):
+        *arrays, self._adam_powers = (tf.Variable(v) for v in state["variables"])
+        vars(self).update({name: value for name, value in state.items() if name != "variables"})
+        layers = len(arrays) // 3
+        self._weights, self._adam_m, self._adam_v = (
+            arrays[i : i + layers] for i in range(0, len(arrays), layers)
+        )
+        self._compile()
 
     def reset(self, seed=None):
         """Re-initialise, as a new object with that seed, but with what is compiled already.
@@ -114,7 +165,9 @@ class MemoryDNN:
         Raises ValueError if the seed is out of its range.
         """
         seed = None if seed is None else checks.integer("seed", seed, 0)
-        self._random = np.random.default_rng(seed)
+        # np.random is what the released package draws from, and what scripts seed.
+        entropy = np.random.randint(2**32, size=4, dtype=np.uint32) if seed is None else seed
+        self._random = np.random.default_rng(entropy)
         self.memory[:] = 0
         self.memory_counter = 1
         self.cost_his = [[] for _ in range(self.net_num)]
@@ -138,7 +191,7 @@ class MemoryDNN:
 
         Returns
         -------
-        int32 array (C, n_out) or (C, B, n_out)
+        list of C int32 arrays (n_out,), or int32 array (C, B, n_out) for a block
             1 (offload) where a logit is above 0, else 0: of K DNNs as released, or what another
             candidate rule makes of the logits. A block gives what its frames give one by one.
 
@@ -155,7 +208,7 @@ class MemoryDNN:
         frames = np.atleast_2d(h).astype(np.float64)
         logits = forward(self._decision_weights, frames, lambda x: np.maximum(x, 0))
         decisions = self.candidates(logits, np).astype(np.int32)
-        return decisions[:, 0] if h.ndim == 1 else decisions
+        return list(decisions[:, 0]) if h.ndim == 1 else decisions
 
     def encode(self, h, m):
         """Remember decision m for input h, and call `learn` whenever a training step is due.
@@ -279,6 +332,7 @@ class MemoryDNN:
         parameters = {name: getattr(self, name) for name in names}
         parameters |= {"learning_rate": self.lr, "beta1": self.beta1}
         parameters["candidates"] = described(self.candidates)
+        parameters["scale"] = described_scale(self.scale)
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self._variables())}
         arrays |= {
             "memory": self.memory,
@@ -289,17 +343,19 @@ class MemoryDNN:
         write_archive(path, arrays, texts)
 
     @classmethod
-    def load(cls, path, candidates=None):
+    def load(cls, path, candidates=None, scale=None):
         """Return the MemoryDNN saved to `path`, which resumes exactly where the saved one stopped.
 
-        `candidates` takes the place of the saved candidate rule; a rule that is none of ours
-        (ddlo.candidates.RULES) has to be given again. Raises FileNotFoundError if there is no such
+        `candidates` and `scale` take the place of the saved ones; those that are none of ours (of
+        ddlo.candidates.RULES, or a ddlo.inputs.Scale) have to be given again. Raises FileNotFoundError if there is no such
         file, ValueError if it is not one of `save`'s.
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
             parameters = text("parameters")
-            rule = parameters.pop("candidates")
-            loaded = cls(**parameters, candidates=candidates or from_description(rule))
+            rule, inputs = parameters.pop("candidates"), parameters.pop("scale", {})
+            candidates = candidates or from_description(rule)
+            scale = scale or scale_from(inputs)
+            loaded = cls(**parameters, candidates=candidates, scale=scale)
             loaded._random.bit_generator.state = text("random_state")
             counter = int(content["memory_counter"])
             loaded.memory_counter = checks.integer("memory_counter", counter)
@@ -332,7 +388,7 @@ class MemoryDNN:
         gradients = tape.gradient(cost, self._weights)
         # Adam as in TensorFlow 1: epsilon stays outside of the bias correction.
         beta1, power1, power2 = np.float32(self.beta1), self._adam_powers[0], self._adam_powers[1]
-        rate = self.lr * tf.sqrt(1 - power2) / (1 - power1)
+        rate = self._rate * tf.sqrt(1 - power2) / (1 - power1)
         for weight, m, v, gradient in zip(self._weights, self._adam_m, self._adam_v, gradients):
             m.assign_add((1 - beta1) * (gradient - m))
             v.assign_add((1 - BETA2) * (gradient * gradient - v))

@@ -6,8 +6,6 @@ bound on what any decision can reach, is ours.
 """
 
 import copy
-from dataclasses import asdict, is_dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +20,7 @@ class JointMUMT(MUMT):
 
     Parameters, methods and errors are those of MUMT. `task_costs` returns five costs: the delay
     offloaded lacks the upload, and fifth is the weighted delay of uploading at all of the cell's
-    bandwidth.
+    bandwidth. An uplink_bandwidth of shape (N, 1) is what each user would have of all of it.
     """
 
     @property
@@ -39,12 +37,26 @@ class JointMUMT(MUMT):
         task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
         # Any positive weight of delay allocates alike; without one any allocation is as good as this.
         weighted = copy.copy(self)
-        weighted.delay_weight = self.delay_weight or 1
+        weighted.delay_weight = self.delay_weight if np.any(self.delay_weight) else 1
         _, local, offload, upload = weighted.user_costs(weighted.task_costs(task_size), decision)
         root, cap, level = water_level(local - offload, upload)
         sends = self.by_user(decision).any(axis=-1)
         share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
-        return share * self.uplink_bandwidth
+        return share * np.ravel(self.uplink_bandwidth)
+
+    def energy_and_delays(self, task_size, decision):
+        """Return what MUMT's does, with the bandwidth that `bandwidth_allocation` gives each user."""
+        energy, local, processing = super().energy_and_delays(task_size, decision)
+        allocated = self.bandwidth_allocation(task_size, decision)
+        offloaded = self.by_user(np.asarray(task_size) * np.asarray(decision)).sum(axis=-1)
+        return energy, local, processing + offloaded / np.where(offloaded, allocated, 1.0)
+
+    def checked_constant(self, name, value):
+        """Return a constant as MUMT's does; a user whose delay has no weight would get no bandwidth."""
+        value = super().checked_constant(name, value)
+        if name == "delay_weight" and np.any(value) and not np.all(value):
+            raise ValueError(f"{name} must be positive for every user, or 0 for all, got {value}")
+        return value
 
     def reference(self, task_size):
         """Return gain_min, gain_mode and what gain_min is.
@@ -92,8 +104,9 @@ class JointMUMT(MUMT):
 
     def task_costs(self, task_size):
         """Return what tasks of (..., N*M) MB cost: float64 (5, ..., N*M), as in MUMT."""
-        costs = self.costs_of(task_size, upload=0)
-        return np.stack([*costs, self.delay_weight * (task_size / self.uplink_bandwidth)])
+        d = self.by_user(task_size)
+        costs = [*self.costs_of(d, upload=0), self.delay_weight * (d / self.uplink_bandwidth)]
+        return np.reshape(costs, (5, *task_size.shape))
 
     def user_utility(self, costs, decision, xp=np):
         """Return each user's part of Q with the best bandwidth allocation: (..., N)."""
@@ -205,21 +218,3 @@ def at_price(of_users, level, xp=np):
     # XLA makes one division of two in a row, and one it is for NumPy, too.
     priced = xp.where(full, local + upload / (divisor * level * level), offload + 2 * paid)
     return energy + priced, xp.where(full, upload / divisor, xp.sqrt(upload) * level)
-
-
-# How users share the bandwidth, by the values of main.py's parameter `bandwidth`.
-NETWORKS = {"equal": MUMT, "optimal": JointMUMT}
-Sharing = Literal[tuple(NETWORKS)]
-
-
-def make_network(users, tasks, bandwidth="equal", uplink=100, **constants):
-    """Return the MUMT or JointMUMT of so many users and tasks, with an uplink in Mbit/s."""
-    kind = NETWORKS[checks.choice("bandwidth", bandwidth, NETWORKS)]
-    checks.number("uplink", uplink, positive=True)
-    return kind(users, tasks, uplink_bandwidth=uplink / 8, **constants)
-
-
-def describe_network(network):
-    """Return the class of a network and, of a dataclass, its constants, as a dict for a JSON file."""
-    constants = asdict(network) if is_dataclass(network) else {}
-    return {"class": type(network).__name__} | constants

@@ -27,6 +27,42 @@ def number(name, value, positive=False):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def constant(name, value, shape, positive=False):
+    """Return a finite number that is not negative (or positive), or an array of them.
+
+    An array has to broadcast to the shape, (N, M); it is returned as float64, read-only.
+    """
+    if np.ndim(value) == 0:
+        return number(name, value.item() if isinstance(value, np.ndarray) else value, positive)
+    values = array(name, value).copy()
+    valid = (values > 0 if positive else values >= 0) & (values < np.inf)
+    every(name, values, valid, f"finite numbers {'> 0' if positive else '>= 0'}")
+    users, tasks = shape
+    # NumPy would take one axis as that of the tasks; with as many users it may be meant for these.
+    is_ambiguous = values.shape == (users,) and users > 1
+    try:
+        fits = not is_ambiguous and np.broadcast_shapes(values.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name} must be a number or an array of shape ({users}, 1) for users, (1, {tasks}) for "
+            f"tasks, or {shape}, got shape {values.shape}"
+        )
+    values.flags.writeable = False
+    return values
+
+
+def size_range(name, values):
+    """Return a range as two finite numbers that are not negative, the first one the least."""
+    if np.shape(values) != (2,):
+        raise ValueError(f"{name} must be two numbers, got {values!r}")
+    low, high = (number(name, value) for value in values)
+    if low > high:
+        raise ValueError(f"{name} must be the least and the greatest, got {low} and {high}")
+    return low, high
+
+
 def choice(name, value, choices):
     """Return a value that is one of the choices."""
     if value not in tuple(choices):
@@ -70,6 +106,16 @@ def frames(name, values, length):
     return values
 
 
+def utilities(name, values, shape):
+    """Return the utilities of decisions, an array of this shape of finite numbers."""
+    if np.shape(values) != shape:
+        raise ValueError(
+            f"{name} must return an array of shape {shape}, got {np.shape(values)}; "
+            "ddlo.network.one_frame makes it of a function of one frame"
+        )
+    return finite(name, values)
+
+
 def every(name, values, valid, requirement):
     """Return an array of which all entries are valid, a boolean array of its shape."""
     if not valid.all():
@@ -82,9 +128,9 @@ def finite(name, values):
     return every(name, values, np.isfinite(values), "finite")
 
 
-def positive(name, values):
-    """Return an array of positive, finite numbers."""
-    return every(name, values, (values > 0) & (values < np.inf), "positive and finite")
+def sizes(name, values):
+    """Return an array of finite numbers that are not negative."""
+    return every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
 
 
 def binary(name, values):

@@ -3,7 +3,10 @@
 A call into TensorFlow for each step would take longer than what it computes.
 """
 
+import sys
+
 import numpy as np
+from tqdm import tqdm
 
 from ddlo import FRAMES_PER_CALL, checks
 from ddlo.backend import tf, tnp
@@ -31,16 +34,39 @@ def _classes_with(thing, method):
     return [kind for kind in type(thing).__mro__ if method in vars(kind)]
 
 
+def fast_loop(ddlo, frames):
+    """Return ddlo.decide_and_learn for so many frames, compiled where that is possible and pays.
+
+    Where a custom network or candidate rule cannot be compiled, one line on stderr says why.
+    """
+    if not can_compile(ddlo) or ddlo.net.training_interval > frames:  # no block to compile
+        return ddlo.decide_and_learn
+    try:
+        return compile_loop(ddlo)
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a user's functions raise when traced
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
+        tqdm.write(
+            "the loop runs step by step, as TensorFlow cannot compile the network's utility or the "
+            f"candidate rule ({type(error).__name__}: {''.join(reason)}); write them with functions of "
+            "xp, such as xp.where(late, 50.0, 0.0) for 50 * late",
+            file=sys.stderr,
+        )
+        return ddlo.decide_and_learn
+
+
 def compile_loop(ddlo):
     """Return a function that does what ddlo.decide_and_learn does, compiled for whole blocks.
 
-    The network can be exchanged for one of the same class and size, with other constants.
+    The network can be exchanged for one of the same class and size, with other constants, and lr of
+    the MemoryDNN changed; with another training_interval or batch_size frames are done step by step.
 
     Raises ValueError if it cannot be compiled, as `can_compile` tells.
     """
     if not can_compile(ddlo):
         raise ValueError("this DDLO cannot be compiled, see can_compile: use its decide_and_learn")
-    net, interval = ddlo.net, ddlo.net.training_interval
+    net, interval, batch_size = ddlo.net, ddlo.net.training_interval, ddlo.net.batch_size
     n_in, n_out = net.net[0], net.net[-1]
     most = max(1, FRAMES_PER_CALL // interval)
 
@@ -92,13 +118,14 @@ def compile_loop(ddlo):
         """Decide and learn frames; those that are no whole block are done step by step."""
         task_size = checks.frames("task_size", task_size, n_in)
         results = [ddlo.decide_and_learn(task_size[:0])]
+        is_compiled = (net.training_interval, net.batch_size) == (interval, batch_size)
         while len(task_size):
-            due = net.frames_to_training
-            if due == interval <= len(task_size):
+            due, now = net.frames_to_training, net.training_interval
+            if is_compiled and due == interval <= len(task_size):
                 frames = interval * min(most, len(task_size) // interval)
                 results.append(whole_blocks(task_size[:frames]))
             else:
-                frames = due - interval if due > interval else due
+                frames = due - now if due > now else due
                 results.append(ddlo.decide_and_learn(task_size[:frames]))
             task_size = task_size[frames:]
         return tuple(np.concatenate(parts) for parts in zip(*results))

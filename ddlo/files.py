@@ -13,8 +13,13 @@ import numpy as np
 
 @contextmanager
 def atomic_file(path):
-    """Yield a path to write to; its file moves to `path` if all goes well, else it vanishes."""
+    """Yield a path to write to; its file moves to `path` if all goes well, else it vanishes.
+
+    Raises FileNotFoundError if its folder does not exist.
+    """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = Path(folder, path.name)
         yield partial

@@ -2,102 +2,166 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
-from ddlo import checks
-from MUMT import all_decisions
+from ddlo import FRAMES_PER_CALL
+from ddlo.comparison import MEASURES, compared, measure_of, optimal_share
+from ddlo.matfiles import write_mat
+from ddlo.rules import rules
 
 ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
+# What the rules without learning are called in texts.
+LABELS = {
+    "best_fixed": "best fixed decision",
+    "smallest_local": "smallest task local",
+    "all_edge": "full offloading",
+    "all_local": "local only",
+}
+AXES = {
+    "gain_ratio": "Gain ratio (least utility / utility reached)",
+    "difference": "Utility above the least one",
+    "Q": "Utility Q (smaller is better)",
+}
 
 
 def make_report(history, tests, network, data, seed):
-    """Return what a run reached in its last `tests` frames, the test, as a dict.
+    """Return what a run reached in its last `tests` frames, the test, and what rules reach.
 
-    `history` is that of run_frames, `data` what load_data returns; the seed is of the random scheme.
+    `history` is that of run_frames, `data` the states (samples, S), gain_min and what it is; the seed is
+    of the random scheme. Returns two dicts: the report, of Python's numbers and texts, and the utility
+    in all frames of each rule in LABELS, {} unless gain_min is None: what there is to compare with then.
     """
-    task_size, gain_min, reference = data
-    index, Q, ratio = (history[key][-tests:] for key in ("index", "Q", "gain_ratio"))
-    d = task_size[index]
-    schemes = {
-        "all_edge": np.ones(d.shape),
-        "all_local": np.zeros(d.shape),
-        "random": np.random.default_rng(seed).integers(0, 2, d.shape),
-    }
-    if history["gain_ratio"].max() > 1 + 1e-9:
-        reference = "best known utility"  # was known: there is a better decision
-    mean_utility = {"ddlo": Q.mean(), reference: gain_min[index].mean()}
-    mean_utility |= {name: network.compute_Q(d, x).mean() for name, x in schemes.items()}
-    return {
+    states, gain_min, reference = data
+    measure, index = measure_of(gain_min), history["index"]
+    test = index[-tests:]
+    Q, decision = history["Q"][-tests:], history["decision"][-tests:]
+    decisions = rules(network, states[index], states[test], seed)
+    of_rules = {name: network.compute_Q(states[test], x) for name, x in decisions.items()}
+    report = {
         "frames": len(history["Q"]),
         "test_frames": tests,
-        "reference": reference,  # what the gain ratio is relative to
-        "mean_gain_ratio": ratio.mean(),
-        # As released: the very last frame is missing in the sum, but counted in the mean.
-        "released_gain_ratio": ratio[:-1].sum() / tests,
-        "optimal_share": optimal_share(ratio) if reference == "optimum" else None,
-        "mean_utility": mean_utility,
+        "reference": reference,  # what the measure is relative to
+        "measure": measure,
+        "distinct_decisions": len(np.unique(decision, axis=0)),
     }
-
-
-def optimal_share(gain_ratio):
-    """Return the fraction of time frames whose decision is optimal, but for rounding."""
-    return np.mean(gain_ratio > 1 - 1e-12)
-
-
-def best_fixed(network, task_size):
-    """Return the one decision, int32 (N*M,), with the least mean Q if it is made in all frames.
-
-    No scheme, as it has to see many frames before it can decide one; to learn is to do better. Found
-    user by user, with 2**M decisions each. Raises ValueError if Q is not separable across users.
-    """
-    if not network.separable:
-        raise ValueError(
-            f"the best fixed decision needs a separable Q, not {type(network).__name__}'s"
+    mean_utility, measures = {"ddlo": Q.mean()}, {"ddlo": Q, **of_rules}
+    if gain_min is not None:
+        mean_utility[reference] = gain_min[test].mean()
+        report["optimal_share"] = (
+            optimal_share(Q, gain_min[test]) if reference == "optimum" else None
         )
-    task_size = checks.block("task_size", network.checked_sizes(task_size))
-    costs = network.task_costs(np.atleast_2d(task_size))
-    decisions = all_decisions(network.M)
-    mean = [
-        network.user_utility(costs, np.tile(decision, network.N)).mean(axis=0)
-        for decision in decisions
-    ]
-    return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
+        measures = {
+            name: compared(measure, values, gain_min[test], reference)
+            for name, values in measures.items()
+        }
+    means = {name: values.mean() for name, values in measures.items()}
+    report[f"mean_{measure}"] = means["ddlo"]
+    if measure == "gain_ratio":
+        # As released: the very last frame is missing in the sum, but counted in the mean.
+        report["released_gain_ratio"] = history["gain_ratio"][-tests:-1].sum() / tests
+    sign = 1 if measure == "gain_ratio" else -1
+    report["beats_best_fixed"] = sign * means["ddlo"] > sign * means["best_fixed"]
+    report["rules"] = {name: means[name] for name in decisions}
+    report["mean_utility"] = mean_utility | {name: Q.mean() for name, Q in of_rules.items()}
+    for name in ("energy", "delay"):
+        if name in history:
+            report[f"mean_{name}"] = history[name][-tests:].mean()
+    fixed = {}
+    if gain_min is None:
+        every = rules(network, states[index], states[index], seed)
+        fixed = {
+            name: network.compute_Q(states[index], every[name]) for name in LABELS if name in every
+        }
+    return _plain(report), fixed
+
+
+def energy_and_delay(network, states, decision):
+    """Return the sums over users of energy, in J, and delay, in s: arrays (frames,) in a dict.
+
+    A user's delay is the greater one of local and offload delay. {} for a network without the method
+    `energy_and_delays`.
+    """
+    if not hasattr(network, "energy_and_delays"):
+        return {}
+    energy, delay = np.empty(len(states)), np.empty(len(states))
+    for start in range(0, len(states), FRAMES_PER_CALL):
+        part = slice(start, start + FRAMES_PER_CALL)
+        of_users, local, offload = network.energy_and_delays(states[part], decision[part])
+        energy[part], delay[part] = of_users.sum(-1), np.maximum(local, offload).sum(-1)
+    return {"energy": energy, "delay": delay}
 
 
 def print_report(report, out):
     """Print the report of a run that has written its files into the folder `out`."""
-    r = report
-    optimal = f"unknown; gain ratios are relative to the {r['reference']}"
-    if r["optimal_share"] is not None:
-        optimal = f"{r['optimal_share']:.1%} of the test frames"
+    r, measure = report, report["measure"]
+    digits = 5 if measure == "gain_ratio" else 4
+    name = MEASURES[measure].format(reference=r["reference"])
+    ddlo = f"{r[f'mean_{measure}']:.{digits}f}"
+    rules = [f"{r['rules'][key]:.{digits}f} {LABELS[key]}" for key in LABELS if key in r["rules"]]
+    lines = [
+        (f"mean {name}", f"{ddlo} in the {r['test_frames']} test frames, the last of {r['frames']}")
+    ]
+    if measure == "gain_ratio":
+        lines.append(("", f"{r['released_gain_ratio']:.5f} by the released package's formula"))
+    elif measure == "difference":
+        lines.append(("", "a gain ratio has no meaning where utilities are negative"))
+    lines.append(("without learning", ", ".join(rules[:2])))
+    if not r["beats_best_fixed"]:
+        lines.append(
+            ("", "DDLO does not beat the best fixed decision, the same one in every frame")
+        )
+    if "optimal_share" in r:
+        optimal = f"unknown; {measure.replace('_', ' ')}s are relative to the {r['reference']}"
+        if r["optimal_share"] is not None:
+            optimal = f"{r['optimal_share']:.1%} of the test frames"
+        lines.append(("optimal decisions", optimal))
     utility = ", ".join(f"{name} {Q:.2f}" for name, Q in r["mean_utility"].items())
-    print(
-        f"mean gain ratio    {r['mean_gain_ratio']:.5f} in the {r['test_frames']} test frames, the "
-        f"last of {r['frames']}\n"
-        f"                   {r['released_gain_ratio']:.5f} by the released package's formula\n"
-        f"optimal decisions  {optimal}\n"
-        f"mean utility (J)   {utility}\n"
-        f"time               {r['loop_seconds']:.2f} s for the loop, "
-        f"{1e6 * r['seconds_per_frame']:.0f} us per frame; "
-        f"{r['compile_seconds']:.2f} s to compile it; {r['total_seconds']:.2f} s in total\n"
-        f"files              {out}{os.sep}"
+    loop = (
+        f"{r['loop_seconds']:.2f} s for the loop, {1e6 * r['seconds_per_frame']:.0f} us per frame"
     )
+    lines += [
+        ("distinct decisions", f"{r['distinct_decisions']} in the test frames"),
+        ("mean utility (J)", utility),
+    ]
+    if "mean_energy" in r:
+        of_users = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
+        lines.append(("energy, delay", of_users))
+    of_all = f"{r['compile_seconds']:.2f} s to compile it; {r['total_seconds']:.2f} s in total"
+    lines += [("time", f"{loop}; {of_all}"), ("files", f"{out}{os.sep}")]
+    width = max(len(heading) for heading, _ in lines) + 1
+    print("\n".join(f"{heading:{width}}{text}" for heading, text in lines))
 
 
 def versions():
+    """Return the versions of Python and of packages, and the commit of the code, as a dict."""
+    return {"versions": package_versions(), "commit": commit()}
+
+
+def package_versions():
     """Return the versions of Python and of the packages that results may depend on, as a dict."""
     packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
+def commit():
+    """Return Git's name of the code's commit, with -dirty if files were changed; None without Git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        folder = Path(__file__).parent
+        return subprocess.check_output(
+            command, cwd=folder, stderr=subprocess.DEVNULL, text=True
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def save_history(path, history, costs):
     """Write the history of run_frames and training costs (K lists) to a MATLAB v5 file."""
-    import scipy.io
-
-    arrays = history | {"costs": np.array(costs)}
-    scipy.io.savemat(path, arrays, oned_as="row", do_compression=True)
+    write_mat(path, history | {"costs": np.array(costs)})
 
 
 def rolling_mean(values, window):
@@ -106,31 +170,36 @@ def rolling_mean(values, window):
     return (total[window:] - total[:-window]) / np.minimum(np.arange(1, len(values) + 1), window)
 
 
-def plot_gain_ratio(gain_ratio, tests, path=None):
-    """Plot gain ratios (frames,), the last `tests` of them of test frames, as a rolling mean.
+def plot_history(history, tests, folder=None, fixed=None):
+    """Plot the measure of a history, the last `tests` frames of which are test frames.
 
-    A band goes from the rolling minimum to the maximum. Saved to `path` if given, else shown in a
-    window.
+    That is the gain ratio, or else the difference or the utility, as a rolling mean; a band goes from
+    the rolling minimum to the maximum. `fixed` are utilities (frames,) of rules by name, to be plotted
+    beside it. Saved to `folder` as gain_ratio.png, difference.png or Q.png, else shown in a window.
     """
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-    frame = np.arange(1, len(gain_ratio) + 1)
+    measure = next(name for name in MEASURES if name in history)
+    values, label = history[measure], AXES[measure]
+    frame = np.arange(1, len(values) + 1)
     window = {"size": ROLLING, "origin": (ROLLING - 1) // 2, "mode": "nearest"}  # ends at the frame
-    low, high = minimum_filter1d(gain_ratio, **window), maximum_filter1d(gain_ratio, **window)
-    mean = rolling_mean(gain_ratio, ROLLING)
+    low, high = minimum_filter1d(values, **window), maximum_filter1d(values, **window)
+    mean = rolling_mean(values, ROLLING)
 
     def draw(axes):
         axes.fill_between(
             frame, low, high, alpha=0.2, linewidth=0, label=f"range of {ROLLING} frames"
         )
         axes.plot(frame, mean, label=f"mean of {ROLLING} frames")
+        for (name, Q), style in zip((fixed or {}).items(), ("--", "-.", ":", (0, (5, 1, 1, 1)))):
+            axes.plot(frame, rolling_mean(Q, ROLLING), linestyle=style, label=LABELS[name])
         axes.axvline(
             frame[-tests] - 0.5, color="k", linestyle="--", linewidth=1, label="test begins"
         )
-        axes.set(xlabel="Time frame", ylabel="Gain ratio (least utility / utility reached)")
-        axes.legend(loc="lower right", framealpha=1)
+        axes.set(xlabel="Time frame", ylabel=label)
+        axes.legend(loc="lower right" if measure == "gain_ratio" else "best", framealpha=1)
 
-    _plot(draw, path)
+    _plot(draw, folder and folder / f"{measure}.png")
 
 
 def plot_training_cost(costs, path=None):
@@ -153,7 +222,7 @@ def plot_training_cost(costs, path=None):
     _plot(draw, path)
 
 
-def show(net, gain_ratio, tests):
+def show(net, history, tests, fixed):
     """Open windows with the plots of a run until the user closes them."""
     import matplotlib.pyplot as plt
 
@@ -161,7 +230,7 @@ def show(net, gain_ratio, tests):
         print("no screen to show the plots on")
         return
     with plt.ion():
-        plot_gain_ratio(gain_ratio, tests)
+        plot_history(history, tests, fixed=fixed)
         net.plot_cost()
     plt.show()
 
@@ -198,3 +267,10 @@ def _plot(draw, path):
     axes.margins(x=0)
     axes.grid(alpha=0.3)
     plt.show() if path is None else figure.savefig(path, dpi=150)
+
+
+def _plain(value):
+    """A dict of NumPy's numbers as one of Python's."""
+    if isinstance(value, dict):
+        return {name: _plain(of_name) for name, of_name in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -4,7 +4,6 @@ python -m experiments.decide --model results/ten/model --task-sizes sizes.csv
 """
 
 import csv
-import json
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,26 +14,23 @@ import numpy as np
 from tqdm import tqdm
 
 from ddlo import checks
-from ddlo.bandwidth import NETWORKS, Sharing
 from ddlo.command_line import command_line
+from ddlo.network import NETWORKS, Sharing
+from ddlo.sizes import NoNumber, parsed
 from main import DDLO
 
 BLOCK = 1000  # lines of a file that are decided at a time
-LARGEST = 1e30  # MB, for which the inputs of the DNNs are still finite
-
-
-class NoNumber(ValueError):
-    """A line without any number: a header, if it is the first line."""
 
 
 @dataclass
 class Options:
     """Decide time frames with a DDLO that main.py has trained, without learning from them.
 
-    A line of task sizes is a time frame: the sizes in MB of user 1's tasks, user 2's, and so on. A
-    header and empty lines are ignored. For each other line its number is printed, decisions x_n_m of
-    user n's task m (1 offload, 0 local), the utility Q in J, and bandwidths c_n in MB/s. Bad lines are
-    reported at the end of their block; the others are processed.
+    A line of task sizes is a time frame: the sizes in MB of user 1's tasks, user 2's, and so on,
+    separated by commas, semicolons, tabs or blanks; 0 is no task. For each line its number is printed,
+    decisions x_n_m of user n's task m (1 offload, 0 local), the utility Q in J, and bandwidths c_n in
+    MB/s. Bad lines are reported at the end of their block, and the others processed. A header, a first
+    line without any number, and empty lines are skipped.
     """
 
     model: Path  # what main.py has saved; parameters.json beside it describes the network
@@ -50,15 +46,13 @@ def saved_run(options):
 
     Raises ValueError if the file is not what main.py writes, or the network is not known.
     """
-    o, path, saved = options, options.model.parent / "parameters.json", {}
-    constants, recombine = {}, False
-    if path.is_file():
-        try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
-            constants, recombine = dict(saved["network"]), bool(saved["recombine"])
-            kind = constants.pop("class")
-        except (ValueError, LookupError, TypeError) as error:
-            raise ValueError(f"{path} is not what main.py writes: {error!r}") from error
+    from ddlo.models import saved_parameters
+
+    o, path = options, options.model.parent / "parameters.json"
+    saved = saved_parameters(o.model)
+    constants = dict(saved.get("network", {}))
+    if saved:
+        kind = constants.pop("class")
         names = {network.__name__: name for name, network in NETWORKS.items()}
         if kind not in names:
             raise ValueError(
@@ -74,50 +68,32 @@ def saved_run(options):
         raise ValueError(f"the network is not known: no {path}; give --users and --tasks")
     kind = NETWORKS[constants.pop("bandwidth", "equal")]
     try:
-        return kind(**constants), recombine
+        return kind(**constants), bool(saved.get("recombine"))
     except TypeError as error:
         raise ValueError(f"{path} is not what main.py writes: {error}") from error
 
 
-def parsed(line, tasks):
-    """Return the task sizes in a line, a list of float, or None if it is empty.
-
-    Raises ValueError if there are not so many of them, or one is not a positive, finite number;
-    NoNumber if nothing in it is a number.
-    """
-    cells = [cell.strip() for cell in next(csv.reader([line]), [])]
-    if not any(cells):
-        return None
-    sizes = []
-    for cell in cells:
-        try:
-            sizes.append(float(cell))
-        except ValueError:
-            sizes.append(None)
-    if all(size is None for size in sizes):
-        raise NoNumber("no entry is a number")
-    if len(cells) != tasks:
-        raise ValueError(f"expected {tasks} task sizes, got {len(cells)}")
-    for cell, size in zip(cells, sizes):
-        if size is None or not 0 < size <= LARGEST:
-            raise ValueError(f"a task size must be positive and finite MB, got {cell!r}")
-    return sizes
-
-
 def read_block(block, tasks):
-    """Return what is in numbered lines: line numbers, task sizes (B, N*M), and messages."""
-    numbers, sizes, messages = [], [], []
+    """Return what is in numbered lines: line numbers, task sizes (B, N*M), messages, and what is skipped.
+
+    That is how many headers and how many empty lines, a list of two.
+    """
+    numbers, sizes, messages, skipped = [], [], [], [0, 0]
     for number, line in block:
         try:
             of_line = parsed(line, tasks)
         except (ValueError, csv.Error) as error:
-            if number > 1 or not isinstance(error, NoNumber):
+            if number == 1 and isinstance(error, NoNumber):
+                skipped[0] += 1
+            else:
                 messages.append(f"line {number}: {error}")
             continue
         if of_line:
             numbers.append(number)
             sizes.append(of_line)
-    return numbers, np.array(sizes), messages
+        else:
+            skipped[1] += 1
+    return numbers, np.array(sizes), messages, skipped
 
 
 def rows_of(ddlo, numbers, task_size):
@@ -135,7 +111,7 @@ def main(options):
     ------
     ValueError
         If an option is out of its range, the model or its parameters are not main.py's, or, at the
-        end, if a line was refused.
+        end, if a line was refused or none decided.
     OSError
         If a file cannot be read.
     """
@@ -156,7 +132,7 @@ def main(options):
     else:
         sys.stdin.reconfigure(**text)
         source, size = nullcontext(sys.stdin), 1
-    decided = refused = 0
+    decided, refused, skipped = 0, 0, np.zeros(2, int)
     # Between lines on a terminal a progress bar would only disturb.
     bar = tqdm(unit=" lines", disable=True if sys.stdout.isatty() else None)
     with source as lines, bar:
@@ -166,16 +142,19 @@ def main(options):
         sys.stdout.flush()  # a program that reads this may wait for it before it sends a line
         numbered = enumerate(lines, start=1)
         while block := list(islice(numbered, size)):
-            numbers, task_size, messages = read_block(block, tasks)
+            numbers, task_size, messages, of_block = read_block(block, tasks)
             if numbers:
                 writer.writerows(rows_of(ddlo, numbers, task_size))
             sys.stdout.flush()
             for message in messages:
                 tqdm.write(message, file=sys.stderr)
             decided, refused = decided + len(numbers), refused + len(messages)
+            skipped += of_block
             bar.update(len(block))
-    if refused:
-        raise ValueError(f"{refused} of {decided + refused} lines refused")
+    if any(skipped):
+        print(f"skipped: {skipped[0]} header, {skipped[1]} empty lines", file=sys.stderr)
+    if refused or not decided:
+        raise ValueError(f"{refused} lines refused, {decided} decided")
 
 
 if __name__ == "__main__":

@@ -3,26 +3,65 @@
 python -m experiments.generate_data --users 30 --tasks 5 --samples 20000
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ddlo import checks
-from ddlo.bandwidth import Sharing, make_network
+import numpy as np
+
 from ddlo.command_line import command_line
 from ddlo.dataset import generate, save_data
+from ddlo.matfiles import read_mat
+from ddlo.network import Sharing, make_network
+from ddlo.sizes import PUBLISHED, read_csv
+from MUMT import Constants
 
 
 @dataclass
-class Options:
-    """Generate a data set: task sizes and their optima, in the format of data/README.md."""
+class Options(Constants):
+    """Generate a data set: task sizes and their optima, in the format of data/README.md.
+
+    The network's constants are those of main.py: give both the same.
+    """
 
     users: int = 3  # N, users
     tasks: int = 3  # M, tasks of each user
     samples: int = 20000  # samples; the first ones are the same for any number of them
+    sizes: tuple[float, float] = PUBLISHED  # MB, least and greatest: integers if both are
+    seed: int | None = None  # of the sizes; default: the published ones
+    task_sizes: Path | None = None  # .csv or .mat with task sizes in MB, in place of these three
     bandwidth: Sharing = "equal"  # how users share the bandwidth: equal or optimal
     uplink: float = 100  # bandwidth of the cell, Mbit/s
-    out: Path | None = None  # file; default: data/MUMT_data_NXM[_optimal][_UPLINK].mat
+    out: Path | None = None  # file; default: below data/, named by what is not the default here
     force: bool = False  # overwrite the file if it exists
+
+
+def default_path(options):
+    """Return data/MUMT_data_NXM.mat, with all else that is not the default at the end of the name."""
+    constants = {each.name for each in fields(Constants)}
+    name = f"MUMT_data_{options.users}X{options.tasks}"
+    for each in sorted(fields(options), key=lambda each: each.name in constants):
+        value = getattr(options, each.name)
+        if each.name in ("users", "tasks", "samples", "out", "force") or value == each.default:
+            continue
+        values = [
+            value.stem if isinstance(value, Path) else value for value in np.atleast_1d(value)
+        ]
+        text = "-".join(f"{v:g}" if isinstance(v, float) else f"{v}" for v in values)
+        is_plain = each.name in ("bandwidth", "uplink", "task_sizes")
+        name += f"_{text}" if is_plain else f"_{each.name}_{text}"
+    return Path("data", f"{name}.mat")
+
+
+def read_sizes(path, tasks):
+    """Return the task sizes in a .mat file, its task_size, or a text file: (samples, tasks)."""
+    if not path.is_file():
+        raise ValueError(f"no file {path} with task sizes")
+    if path.suffix != ".mat":
+        return read_csv(path, tasks)
+    content = read_mat(path)
+    if "task_size" not in content:
+        raise ValueError(f"{path} must have task_size, got {', '.join(content) or 'nothing'}")
+    return content["task_size"]
 
 
 def main(options):
@@ -31,25 +70,25 @@ def main(options):
     Raises
     ------
     ValueError
-        If an option is out of its range, or a user has too many tasks.
-    FileExistsError
-        If the file exists and is not to be overwritten.
+        If an option is out of its range, a user has too many tasks, or there are no task sizes where
+        they should be.
+    FileNotFoundError, FileExistsError
+        If there is no folder for the file, or it exists and is not to be overwritten.
     """
     o = options
-    network = make_network(o.users, o.tasks, o.bandwidth, o.uplink)
-    checks.integer("samples", o.samples)
-    parts = [f"MUMT_data_{o.users}X{o.tasks}"]
-    parts += [o.bandwidth] * (o.bandwidth != Options.bandwidth)
-    parts += [f"{o.uplink:g}"] * (o.uplink != Options.uplink)
-    out = o.out or Path("data", "_".join(parts) + ".mat")
+    network = make_network(o)
+    out = o.out or default_path(o)
     if out.is_dir():
         raise ValueError(f"out must be a file to write, got the folder {out}")
     if out.exists() and not o.force:
         raise FileExistsError(f"{out} exists; --force overwrites it")
     if not out.parent.is_dir():
-        raise ValueError(f"there is no folder {out.parent} to write {out.name} to")
-    save_data(out, generate(network, o.samples))
-    print(f"{o.samples} samples for {network.N} users with {network.M} tasks each: {out}")
+        raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} to")
+    task_size = o.task_sizes and read_sizes(o.task_sizes, o.users * o.tasks)
+    data = generate(network, o.samples, o.sizes, o.seed, task_size)
+    save_data(out, data)
+    samples = len(data["task_size"])
+    print(f"{samples} samples for {network.N} users with {network.M} tasks each: {out}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ddlo.bandwidth import JointMUMT
-from ddlo.dataset import load_data, task_sizes, time_frames
+from ddlo.dataset import load_data, time_frames
+from ddlo.sizes import task_sizes
 from main import run_frames
 from MUMT import MUMT
 
@@ -269,7 +270,7 @@ loop = compile_loop(ddlo)
 lap("make and compile the loop")
 history = main.run_frames(loop, ddlo, task_size, gain_min, index, quiet=True)
 lap("20,000 frames")
-main.plot_gain_ratio(history["gain_ratio"], tests, sys.argv[1] + "/a.png")
+main.plot_history(history, tests, main.Path(sys.argv[1]))
 ddlo.net.plot_cost(sys.argv[1] + "/b.png")
 lap("both plots")
 ddlo.net.save(sys.argv[1] + "/model")

@@ -15,19 +15,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ddlo.bandwidth import make_network
 from ddlo.candidates import threshold
-from ddlo.dataset import load_data, reference_of, task_sizes, time_frames, to_input
-from ddlo.report import best_fixed, optimal_share, versions
+from ddlo.comparison import compared, optimal_share
+from ddlo.dataset import load_data, reference_of, time_frames, training_samples
+from ddlo.inputs import Scale
+from ddlo.network import make_network
+from ddlo.report import package_versions
+from ddlo.rules import best_fixed
+from ddlo.sizes import PUBLISHED, task_sizes
 from main import DDLO, run_frames
+from MUMT import Constants
 
-from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES
+from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, by_chance
 
 ROOT = Path(__file__).parents[1]
 # The code that results depend on, but for schemes.py where nothing learns.
 CODE = [ROOT / name for name in ("main.py", "memory.py", "MUMT.py", "experiments/runs.py")]
-CODE += [ROOT / "ddlo" / f"{name}.py" for name in ("backend", "bandwidth", "checks", "compiled")]
-CODE += [ROOT / "ddlo" / f"{name}.py" for name in ("dataset", "report")]
+OF_DDLO = ("backend", "bandwidth", "checks", "comparison", "compiled", "dataset", "inputs")
+CODE += [ROOT / "ddlo" / f"{name}.py" for name in (*OF_DDLO, "network", "rules", "sizes")]
 UNTRAINED = 500  # time frames before any training step, whatever the parameters
 # Test frames are decided one by one to measure the decision time: so many, for so many seconds.
 TIMED_FRAMES, TIMED_SECONDS = 100, 0.5
@@ -35,17 +40,20 @@ TIMED_BLOCK = 1000  # and, by DDLO, so many at a time: other schemes decide all 
 SAMPLES = 20000  # of task sizes that come from no file
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run of a scheme. The defaults are the released values, whatever main.py has at its top."""
+@dataclass(unsafe_hash=True)
+class Run(Constants):
+    """One run of a scheme. The defaults are the released values, whatever main.py has at its top.
+
+    The network's constants are fields as well. No run is changed once it is made.
+    """
 
     scheme: str = "DDLO"  # or a key of SCHEMES or JOINT_SCHEMES
-    seed: int = 0  # of weights and mini-batches, or of the random scheme
+    seed: int = 0  # of weights and mini-batches, or of a scheme by chance
     data: str = "data/MUMT_data_3X3.mat"  # below the package's folder, or "" to generate task sizes
+    sizes: tuple[float, float] = PUBLISHED  # MB, of those
     users: int = 3
     tasks: int = 3
     uplink: float = 100  # bandwidth of the cell, Mbit/s
-    delay_weight: float = 1  # J/s
     bandwidth: str = "equal"  # or optimal
     frames: int = 20000
     net_num: int = 3  # K; this and what follows is of DDLO
@@ -57,19 +65,12 @@ class Run:
     candidates: Callable = threshold  # candidate rule
     recombine: bool = False
     beta1: float = 0.09  # of Adam
-    scale: Callable = to_input  # from task sizes to the inputs of the DNNs
+    scale: Callable | None = None  # from task sizes to inputs; default: as in main.py
 
     @property
     def network(self):
         """The MUMT or JointMUMT that the run decides for."""
-        return make_network(
-            self.users,
-            self.tasks,
-            self.bandwidth,
-            self.uplink,
-            rand_seed=self.seed,
-            delay_weight=self.delay_weight,
-        )
+        return make_network(self)
 
     @property
     def learns(self):
@@ -79,13 +80,23 @@ class Run:
     @property
     def problem(self):
         """What there is to decide, as a run: those with the same have the same optima."""
-        names = ("data", "users", "tasks", "uplink", "delay_weight", "bandwidth")
+        names = ["data", "sizes", "users", "tasks", "uplink", "bandwidth"]
+        names += [each.name for each in fields(Constants)]
         return Run(**{name: getattr(self, name) for name in names})
 
     @property
     def compiled(self):
         """The run without what is not compiled: those with the same can share a compilation."""
-        return replace(self, seed=0, data="", uplink=100, delay_weight=1, frames=0)
+        released = {each.name: each.default for each in fields(Constants)}
+        others = {
+            "seed": 0,
+            "data": "",
+            "sizes": PUBLISHED,
+            "uplink": 100,
+            "frames": 0,
+            "scale": None,
+        }
+        return replace(self, **released, **others)
 
     @property
     def work(self):
@@ -117,7 +128,9 @@ class Run:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         # 100 and 100.0 are the same run.
         values |= {
-            field.name: float(values[field.name]) for field in fields(self) if field.type is float
+            each.name: np.asarray(values[each.name], float).tolist()
+            for each in fields(self)
+            if each.type is float or each.name == "sizes"
         }
         return values | {name: plain(values[name]) for name in ("candidates", "scale")}
 
@@ -161,10 +174,11 @@ def execute(run):
     if run.learns:
         ddlo, loop = _compiled(run.compiled)
         ddlo.network = network
+        training = task_size[: training_samples(len(task_size))]
+        ddlo.scale = run.scale or Scale.of(training)
         ddlo.net.reset(run.seed)
-        history, metrics["loop_seconds"] = timed(
-            run_frames, loop, ddlo, task_size, gain_min, index, quiet=True
-        )
+        arguments = (loop, ddlo, task_size, gain_min, index, True, reference)
+        history, metrics["loop_seconds"] = timed(run_frames, *arguments)
         costs = np.array(ddlo.net.cost_his, np.float32)
         curves = {"gain_ratio": history["gain_ratio"].astype(np.float32), "costs": costs}
         Q = history["Q"][-tests:]
@@ -184,7 +198,9 @@ def execute(run):
         def scheme(task_size):
             if run.scheme == BEST_FIXED:  # of all frames, not of these
                 return np.tile(fixed, (len(task_size), 1))
-            return (SCHEMES | JOINT_SCHEMES)[run.scheme](network, task_size)
+            scheme = (SCHEMES | JOINT_SCHEMES)[run.scheme]
+            seed = {"seed": run.seed} if by_chance(run.scheme) else {}
+            return scheme(network, task_size, **seed)
 
         scheme(d[:1])  # imports what it needs
         x, seconds = timed(scheme, d)
@@ -192,11 +208,11 @@ def execute(run):
     seconds = []
     while len(seconds) < min(TIMED_FRAMES, tests) and sum(seconds) < TIMED_SECONDS:
         seconds.append(timed(scheme, d[len(seconds), None])[1])
-    ratio = gain_min[test] / Q
+    ratio = compared("gain_ratio", Q, gain_min[test], reference)
     metrics |= {
         "mean_gain_ratio": ratio.mean(),
         "gain_ratio_5th_percentile": np.percentile(ratio, 5),
-        "optimal_share": optimal_share(ratio),
+        "optimal_share": optimal_share(Q, gain_min[test]),
         "mean_utility": Q.mean(),
         "excess": Q.mean() / gain_min[test].mean() - 1,
         "ms_per_frame": 1e3 * np.median(seconds),
@@ -222,14 +238,15 @@ def problem_data(problem, digest):
 
     The reference is found again wherever the network is not the one the file is for.
     """
-    network, of_file = problem.network, Run(users=problem.users, tasks=problem.tasks).network
-    if problem.data:
-        data = load_data(ROOT / problem.data, of_file)
+    p, network = problem, problem.network
+    if p.data:
+        of_file = Run(users=p.users, tasks=p.tasks).network
+        data = load_data(ROOT / p.data, of_file)
         if network == of_file:
             return data
         task_size = data[0]
     else:
-        task_size = task_sizes(range(SAMPLES), problem.users, problem.tasks).astype(float)
+        task_size = task_sizes(range(SAMPLES), p.users, p.tasks, p.sizes).astype(float)
     gain_min, _, reference = reference_of(network, task_size)
     return task_size, gain_min, reference
 
@@ -263,7 +280,7 @@ def build(run):
         candidates=run.candidates,
         beta1=run.beta1,
     )
-    ddlo = DDLO(net, run.network, run.recombine, run.scale)
+    ddlo = DDLO(net, run.network, run.recombine)
     return ddlo, compile_loop(ddlo)
 
 
@@ -298,7 +315,7 @@ def origin(run):
 
 
 def _functions_of(run):
-    for value in (run.candidates, run.scale):
+    for value in filter(None, (run.candidates, run.scale)):
         yield value if inspect.isfunction(value) else type(value)
 
 
@@ -311,4 +328,4 @@ def _code(source):
     return ast.dump(tree)
 
 
-_versions = lru_cache(versions)
+_versions = lru_cache(package_versions)

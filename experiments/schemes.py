@@ -1,17 +1,21 @@
 """Schemes that decide without learning, to compare DDLO with.
 
-Each is a function of a network (a MUMT) and task sizes in MB, (frames, N*M), that returns decisions,
-int32 (frames, N*M): 1 to offload, 0 to process on the device. They raise ValueError if the task sizes
-have another shape, those that look at them also if one is not positive and finite. The solvers get
-many frames as one program, whose optimum is that of each, as frames do not depend on each other.
+Each is a function of a network and task sizes in MB, (frames, N*M), or another state, (frames, S),
+that returns decisions, int32 (frames, N*M): 1 to offload, 0 to process on the device. A scheme by chance
+also has a parameter `seed`. They raise ValueError if the states have another shape, those that look at
+task sizes also if one is negative or not finite, and if they do not suit the network: optimum, coordinate
+descent and the fixed and random ones take any, the others a MUMT. The solvers get many frames as one
+program, whose optimum is that of each, as frames do not depend on each other.
 """
 
-from dataclasses import fields
+import inspect
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.report import best_fixed
+from ddlo.dataset import reference_of
+from ddlo.network import describe_network, state_size
+from ddlo.rules import best_fixed
 from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
@@ -21,8 +25,17 @@ SECONDS_OF_A_FRAME = 60  # after which no optimum is found
 
 
 def optimum(network, task_size):
-    """Decide optimally, by enumeration: MUMT.optimum."""
-    return network.optimum(_frames(network, task_size))[1]
+    """Decide optimally: the network's own `optimum`, or else by enumeration, up to 12 tasks.
+
+    Raises ValueError if only a bound or some other reference is known.
+    """
+    task_size = _frames(network, task_size)
+    if hasattr(network, "optimum"):
+        return network.optimum(task_size)[1]
+    _, decision, kind = reference_of(network, task_size)
+    if kind != "optimum":
+        raise ValueError(f"the optimum of {type(network).__name__} is not known, only a {kind}")
+    return decision
 
 
 def milp(network, task_size):
@@ -75,8 +88,8 @@ def linear_relaxation(network, task_size):
 def coordinate_descent(network, task_size):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
     task_size = _frames(network, task_size)
-    tasks = task_size.shape[1]
-    decision = np.zeros(task_size.shape, np.int32)
+    decision = all_local(network, task_size)
+    tasks = decision.shape[1]
     flips = np.eye(tasks, dtype=np.int32)[:, None]
     step = max(1, 2**20 // tasks**2)  # so that the flips of all frames take little memory
     for start in range(0, len(task_size), step):
@@ -97,18 +110,18 @@ def coordinate_descent(network, task_size):
 
 def all_edge(network, task_size):
     """Offload all tasks."""
-    return np.ones(_frames(network, task_size).shape, np.int32)
+    return np.ones((len(_frames(network, task_size)), network.N * network.M), np.int32)
 
 
 def all_local(network, task_size):
     """Process all tasks on the devices."""
-    return np.zeros(_frames(network, task_size).shape, np.int32)
+    return np.zeros((len(_frames(network, task_size)), network.N * network.M), np.int32)
 
 
-def random(network, task_size):
-    """Toss a coin for every task; the network's rand_seed says which."""
-    shape = _frames(network, task_size).shape
-    return np.random.default_rng(network.rand_seed).integers(0, 2, shape, np.int32)
+def random(network, task_size, seed=0):
+    """Toss a coin for every task; the seed says which."""
+    shape = all_local(network, task_size).shape
+    return np.random.default_rng(seed).integers(0, 2, shape, np.int32)
 
 
 def dual_heuristic(network, task_size):
@@ -118,13 +131,15 @@ def dual_heuristic(network, task_size):
 
 def equal_split_optimum(network, task_size):
     """Decide optimally for an equal split of the bandwidth; a JointMUMT re-allocates it then."""
-    equal = MUMT(**{field.name: getattr(network, field.name) for field in fields(MUMT)})
-    return optimum(equal, task_size)
+    constants = describe_network(network)
+    constants.pop("class")
+    return optimum(MUMT(**constants), task_size)
 
 
 def fixed(network, task_size):
     """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
-    return np.tile(best_fixed(network, task_size), (len(np.atleast_2d(task_size)), 1))
+    task_size = _frames(network, task_size)
+    return np.tile(best_fixed(network, task_size), (len(task_size), 1))
 
 
 # All schemes, by their labels in tables and figures: a new one is a function above and a line here.
@@ -151,13 +166,19 @@ JOINT_SCHEMES = {
 }
 
 
+def by_chance(label):
+    """Whether the scheme of a label has a seed."""
+    scheme = (SCHEMES | JOINT_SCHEMES).get(label)
+    return scheme is not None and "seed" in inspect.signature(scheme).parameters
+
+
 def _frames(network, task_size):
-    """Task sizes (frames, N*M), of one frame also given as (N*M,)."""
-    task_size = np.atleast_2d(task_size)
-    if task_size.ndim != 2 or task_size.shape[1] != network.N * network.M:
+    """Task sizes (frames, N*M), or other states; of one frame also given as a vector."""
+    task_size, size = np.atleast_2d(task_size), state_size(network)
+    if task_size.ndim != 2 or task_size.shape[1] != size:
         raise ValueError(
-            f"task_size must have shape (frames, {network.N * network.M}), for {network.N} users with "
-            f"{network.M} tasks each, got {task_size.shape}"
+            f"task_size must have shape (frames, {size}), for {network.N} users with {network.M} tasks "
+            f"each, got {task_size.shape}"
         )
     return task_size
 
@@ -189,7 +210,8 @@ def _program(network, task_size):
     """
     from scipy import sparse
 
-    if not network.separable or checks.overridden(network, MUMT, "user_utility", "user_costs"):
+    is_mumt = isinstance(network, MUMT) and network.separable
+    if not is_mumt or checks.overridden(network, MUMT, "user_utility", "user_costs"):
         raise ValueError(f"the solvers know MUMT's utility only, not {type(network).__name__}'s")
     network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
     costs = network.task_costs(task_size.astype(float))

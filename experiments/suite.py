@@ -11,7 +11,7 @@ from ddlo.candidates import Flips, OrderPreserving
 
 from . import plots
 from .runs import Run
-from .schemes import JOINT_SCHEMES, SCHEMES
+from .schemes import JOINT_SCHEMES, SCHEMES, by_chance
 
 LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
 DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
@@ -29,9 +29,9 @@ class Setting:
 
     def runs(self, frames, seeds):
         """Return its runs: one for each seed, or only one where nothing learns or is random."""
-        by_chance = self.run.learns or self.run.scheme == "random"
+        seeds = seeds if self.run.learns or by_chance(self.run.scheme) else 1
         frames = max(1, int(self.fraction * frames))
-        return [replace(self.run, frames=frames, seed=s) for s in range(seeds if by_chance else 1)]
+        return [replace(self.run, frames=frames, seed=seed) for seed in range(seeds)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from ddlo.bandwidth import JointMUMT, make_network
+from ddlo.bandwidth import JointMUMT
 from MUMT import MUMT, all_decisions
 
 from .reference import frames, user_values, utility_of
@@ -263,8 +263,6 @@ def test_refused_networks():
         JointMUMT(2, 21).lower_bound([10] * 42)
     with pytest.raises(ValueError, match="5 costs, got 4"):
         FourCosts(3, 2).compute_Q([10] * 6, [1] * 6)
-    with pytest.raises(ValueError, match="bandwidth must be one of equal, optimal, got 'fair'"):
-        make_network(1, 1, "fair")
 
 
 # Recombined decisions

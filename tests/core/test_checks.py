@@ -35,9 +35,25 @@ from MUMT import MUMT
         (checks.last_axis, (np.zeros(()), 4, "why"), "(why), got shape ()"),
         (checks.block, (np.zeros((1, 1, 1)),), "x must have one or two axes, got shape (1, 1, 1)"),
         (checks.finite, (np.array([1, np.inf]),), "x must be finite, got inf"),
-        (checks.positive, (np.array([1, 0]),), "x must be positive and finite, got 0"),
-        (checks.positive, (np.array([1, -2.5]),), "x must be positive and finite, got -2.5"),
-        (checks.positive, (np.array([np.nan]),), "x must be positive and finite, got nan"),
+        (checks.sizes, (np.array([1, -2.5]),), "x must be finite and >= 0, got -2.5"),
+        (checks.sizes, (np.array([np.nan]),), "x must be finite and >= 0, got nan"),
+        (checks.sizes, (np.array([0, np.inf]),), "x must be finite and >= 0, got inf"),
+        (checks.size_range, ((1, 2, 3),), "x must be two numbers, got (1, 2, 3)"),
+        (checks.size_range, ((2, 1),), "x must be the least and the greatest, got 2 and 1"),
+        (checks.constant, (-1, (3, 2)), "x must be a finite number >= 0, got -1"),
+        (checks.constant, (np.array(0.0), (3, 2), True), "x must be a finite number > 0, got 0"),
+        (checks.constant, ([[1, 0]], (3, 2), True), "x must be finite numbers > 0, got 0"),
+        (checks.constant, ([[np.nan, 0]], (3, 2)), "x must be finite numbers >= 0, got nan"),
+        (
+            checks.constant,
+            ([1, 2, 3], (3, 2)),
+            "(3, 1) for users, (1, 2) for tasks, or (3, 2), got",
+        ),
+        (checks.constant, ([1, 2], (2, 2)), "got shape (2,)"),
+        (checks.constant, ([[1, 2]] * 2, (3, 2)), "got shape (2, 2)"),
+        (checks.constant, ([[[1, 2]]], (3, 2)), "got shape (1, 1, 2)"),
+        (checks.utilities, (np.zeros(3), (2,)), "x must return an array of shape (2,), got (3,)"),
+        (checks.utilities, (np.array([np.nan]), (1,)), "x must be finite, got nan"),
         (checks.binary, (np.array([0, 2]),), "x must be 0 (local) or 1 (offload), got 2"),
         (checks.binary, (np.array([np.nan]),), "x must be 0 (local) or 1 (offload), got nan"),
     ],
@@ -62,7 +78,12 @@ def test_what_passes_is_returned():
     array = np.array([[1.0, 0]])
     assert checks.last_axis("x", checks.block("x", array), 2, "why") is array
     assert checks.binary("x", checks.finite("x", array)) is array
-    assert checks.positive("x", array + 1).tolist() == [[2, 1]]
+    assert checks.sizes("x", array) is array and checks.utilities("x", array, (1, 2)) is array
+    assert checks.size_range("x", np.array([1, 2])) == (1, 2)
+    assert checks.constant("x", 0, (3, 2)) == 0
+    for values in ([1, 2], [[1], [2], [3]], [[1, 2]], np.ones((3, 2))):
+        constant = checks.constant("x", values, (3, 2))
+        assert constant.tolist() == np.asarray(values).tolist() and not constant.flags.writeable
 
 
 # One or two cases of each argument show that it is checked; what the checks refuse is above.
@@ -88,7 +109,7 @@ SIZES, DECISION = [10] * 4, [1] * 4
         (lambda: network(uplink_bandwidth=0), "uplink_bandwidth must be .* > 0, got 0"),
         (lambda: network(delay_weight=np.nan), "delay_weight must .* got nan"),
         (lambda: network().compute_Q([10] * 3, DECISION), r"task_size must .* got shape \(3,\)"),
-        (lambda: network().compute_Q([10, 10, 10, 0], DECISION), "task_size must .* got 0"),
+        (lambda: network().compute_Q([10, 10, 10, -1], DECISION), "task_size must .* got -1"),
         (lambda: network().compute_Q([10, 10, 10, None], DECISION), "task_size must .* got nan"),
         (lambda: network().compute_Q(SIZES, [1] * 5), r"decision must .* got shape \(5,\)"),
         (lambda: network().compute_Q(SIZES, [1, 0, 1, 2]), "decision must .* got 2"),

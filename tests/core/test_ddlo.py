@@ -11,7 +11,8 @@ from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips, OrderPreserving
 from ddlo.compiled import can_compile, compile_loop
 from ddlo.dataset import time_frames
-from main import DDLO, run_frames, to_input
+from ddlo.inputs import Scale
+from main import DDLO, run_frames
 from memory import MemoryDNN
 from MUMT import MUMT
 
@@ -66,17 +67,17 @@ def test_decision_is_the_best_of_what_the_dnns_propose(network):
         net = Proposed(*proposed)
         k, x = DDLO(net, network, recombine).decide(d)
         assert k.tolist() == [chosen] * 2 and x.tolist() == [decision] * 2
-        np.testing.assert_array_equal(net.seen, np.zeros((2, 9)))  # to_input of 20 MB
+        np.testing.assert_array_equal(net.seen, np.zeros((2, 9)))  # the inputs of 20 MB
 
 
 def test_scale_makes_the_inputs_of_the_dnns(network, published):
-    np.testing.assert_array_equal(to_input(np.array([10, 15.5, 30])), [-100, -45, 100])
+    np.testing.assert_array_equal(Scale()(np.array([10, 15.5, 30])), [-100, -45, 100])
     net, d = MemoryDNN([9, 20, 9], 3, seed=0), published[0][:100]
     k, x = DDLO(net, network, scale=lambda d: d / 30).decide_and_learn(d)
     np.testing.assert_array_equal(net.memory[1:101], np.hstack([d / 30, x]).astype(np.float32))
     candidates = net.decode(d / 30)
     np.testing.assert_array_equal(network.compute_Q(d, candidates).argmin(axis=0), k)
-    assert (candidates != net.decode(to_input(d))).any()
+    assert (candidates != net.decode(Scale()(d))).any()
 
 
 def test_network_with_nothing_but_compute_Q_is_neither_recombined_nor_compiled():
@@ -95,7 +96,7 @@ JOINT_FLIPS = {"kind": JointMUMT} | FLIPS
 
 
 @functools.cache
-def compiled(kind=MUMT, hidden=RELEASED, recombine=False, scale=to_input, **parameters):
+def compiled(kind=MUMT, hidden=RELEASED, recombine=False, scale=None, **parameters):
     """A DDLO for 3 users with 3 tasks each, and its loop: shared, as compiling takes seconds.
 
     The same parameters in the same order give the same ones. Each test resets the DNNs.
@@ -112,7 +113,9 @@ def state(net):
 def run_of(loop, ddlo, data, frames, seed=5):
     """The history of a run of the first frames of the published data, and the DNNs' state then."""
     ddlo.net.reset(seed)
-    history = run_frames(loop, ddlo, *data, np.arange(frames), quiet=True)
+    # With optimal bandwidth it is no optimum.
+    arguments = (np.arange(frames), True, "equal-split optimum")
+    history = run_frames(loop, ddlo, *data, *arguments)
     return [*history.values(), *(np.array(array) for array in state(ddlo.net))]
 
 
@@ -225,7 +228,7 @@ def test_single_decisions_are_those_of_a_block_and_of_compiled_code(network, pub
 
     tf = memory.tf
     logits_of = tf.function(ddlo.net.logits, jit_compile=True)
-    blocks = to_input(task_size).reshape(-1, 100, 9)
+    blocks = Scale()(task_size).reshape(-1, 100, 9)
     logits = np.concatenate([logits_of(tf.constant(block)) for block in blocks], axis=1)
     assert logits.dtype == np.float64
     candidates = (logits > 0).astype(int)
@@ -283,7 +286,7 @@ def test_flips_and_recombination_lead_nearer_to_the_optimum(published, parameter
     ddlo, loop = compiled(**parameters)
     index, tests = time_frames(20000, 20000)
     ddlo.net.reset(0)
-    history = run_frames(loop, ddlo, *published, index, quiet=True)
+    history = run_frames(loop, ddlo, *published, index, True, "equal-split optimum")
     assert history["chosen"].max() == 30  # the recombined one
     ratio = ddlo.network.optimum(published[0][-tests:])[0] / history["Q"][-tests:]
     assert goal < ratio.mean() and ratio.max() <= 1
@@ -303,4 +306,14 @@ def test_no_frames_and_other_shapes(network):
     k, x = ddlo.decide_and_learn(np.empty((0, 9)))
     assert k.shape == (0,) and x.shape == (0, 9)
     with pytest.raises(ValueError, match=r"task_size must have shape \(frames, 9\)"):
-        ddlo.decide([10.0] * 9)
+        ddlo.decide([10.0] * 8)
+    with pytest.raises(ValueError, match=r"task_size must have shape \(frames, 9\)"):
+        ddlo.decide_and_learn([10.0] * 9)
+
+
+def test_one_frame_and_lists_are_decided_too(network):
+    ddlo, d = DDLO(MemoryDNN([9, 5, 9], 2, seed=0), network), [[10, 20, 30] * 3, [25, 11, 12] * 3]
+    k, x = ddlo.decide(d)
+    assert k.shape == (2,) and x.shape == (2, 9)
+    of_one = ddlo.decide(d[1])
+    assert type(of_one[0]) is int and of_one[0] == k[1] and of_one[1].tolist() == x[1].tolist()

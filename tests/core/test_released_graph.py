@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from main import to_input
+from ddlo.inputs import RELEASED
 from memory import MemoryDNN
 
 K, FRAMES = 10, 709  # up to the 20th training step, at counter 710
@@ -63,7 +63,7 @@ def runs(network, published):
     memory, counter, net.samples = np.zeros((1024, 18), np.float32), 1, []
     candidates, costs, ours = [], [], []
     for d in published[0][:FRAMES]:
-        h = to_input(d)
+        h = RELEASED(d)
         candidates.append(graph.decode(h[None])[:, 0])
         ours.append(net.decode(h))
         x = candidates[-1][np.argmin(network.compute_Q(d, candidates[-1]))]

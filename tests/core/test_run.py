@@ -17,7 +17,7 @@ import memory
 from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips
 from ddlo.dataset import generate, save_data, time_frames
-from ddlo.report import make_report, plot_gain_ratio
+from ddlo.report import make_report, plot_history
 from main import Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -88,6 +88,8 @@ def test_command_line_end_to_end(by_command_line):
         "decision": (1300, 9),
         "Q": (1, 1300),
         "gain_ratio": (1, 1300),
+        "energy": (1, 1300),
+        "delay": (1, 1300),
         "costs": (2, 79),  # at counters 520, 530, ..., 1300
     }
     index = history["index"][0]
@@ -95,6 +97,8 @@ def test_command_line_end_to_end(by_command_line):
     Q = MUMT(3, 3).compute_Q(data["task_size"][index], history["decision"])
     np.testing.assert_array_equal(history["Q"][0], Q)
     np.testing.assert_array_equal(history["gain_ratio"][0], data["gain_min"][0, index] / Q)
+    np.testing.assert_allclose(history["energy"] + history["delay"], history["Q"], rtol=1e-12)
+    assert report["mean_delay"] == history["delay"][0, -260:].mean()
     assert report["mean_gain_ratio"] == history["gain_ratio"][0, -260:].mean()
     assert set(history["chosen"][0]) == {0, 1}
 
@@ -109,13 +113,20 @@ def test_same_seed_same_run_with_the_same_utility_as_a_custom_one(by_command_lin
     parameters.out = tmp_path / "custom"
     report = main.run(parameters, OnlyQ(3, 3))
     histories = [history_of(out) for out in (by_command_line[0], parameters.out)]
-    assert histories[0].keys() == histories[1].keys()
-    for key, array in histories[0].items():
-        np.testing.assert_array_equal(array, histories[1][key])
-    released = json.loads((by_command_line[0] / "report.json").read_text())
-    assert timeless(report) == timeless(released)
+    of_mumt = {"energy", "delay"}
+    assert histories[0].keys() - of_mumt == histories[1].keys()
+    for key, array in histories[1].items():
+        np.testing.assert_array_equal(array, histories[0][key])
+    released = timeless(json.loads((by_command_line[0] / "report.json").read_text()))
+    del released["mean_energy"], released["mean_delay"]
+    assert timeless(report).keys() == released.keys()
+    assert report["mean_utility"]["best_fixed"] == pytest.approx(
+        released["mean_utility"]["best_fixed"], rel=0.01
+    )  # of some frames only, where Q is not separable
+    for key in ("mean_gain_ratio", "optimal_share", "distinct_decisions"):
+        assert report[key] == released[key]
     saved = json.loads((parameters.out / "parameters.json").read_text())
-    assert saved["network"] == {"class": "OnlyQ"}
+    assert saved["network"] == {"class": "OnlyQ", "N": 3, "M": 3, "bandwidth": [12.5, 7]}
 
 
 def test_help_lists_the_parameters_and_waits_for_no_heavy_import():
@@ -213,12 +224,17 @@ def test_network_that_is_given_counts_and_not_the_parameters(tmp_path):
     assert MemoryDNN.load(tmp_path / "out" / "model").candidates == Flips(0, 2, 4)
 
 
-def test_data_that_are_not_optimal_are_not_called_so(tmp_path, network):
+def test_utility_below_the_optimum_is_an_error_but_not_below_the_best_known_one(tmp_path, network):
     data = generate(network, 100)
     data["gain_mode"][:] = 1
     data["gain_min"][0] = network.compute_Q(data["task_size"], data["gain_mode"])
     save_data(tmp_path / "data.mat", data)
-    report = main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"))
+    parameters = untrained(tmp_path / "out", data=tmp_path / "data.mat")
+    with pytest.raises(ValueError, match="gain_min must be the optimum, got .* a utility of"):
+        main.run(parameters)
+    assert not parameters.out.exists()
+    save_data(tmp_path / "data.mat", data | {"reference": "best known utility"})
+    report = main.run(parameters)
     assert report["reference"] == "best known utility" and report["optimal_share"] is None
 
 
@@ -242,8 +258,10 @@ def test_report_by_hand():
     gain_min = network.compute_Q(task_size, [1])
     index = np.array([0, 0, 1, 0])
     Q = network.compute_Q(task_size[index], [[0], [1], [0], [1]])
-    history = {"index": index, "Q": Q, "gain_ratio": gain_min[index] / Q}
-    report = make_report(history, 3, network, (task_size, gain_min, "optimum"), seed=0)
+    decision = np.array([[0], [1], [0], [1]])
+    history = {"index": index, "Q": Q, "decision": decision, "gain_ratio": gain_min[index] / Q}
+    report, fixed = make_report(history, 3, network, (task_size, gain_min, "optimum"), seed=0)
+    assert fixed == {}  # there is an optimum to compare with
     edge, local = network.compute_Q([10], [1]), network.compute_Q([10], [0])
     assert report["frames"] == 4 and report["test_frames"] == 3
     assert report["mean_gain_ratio"] == pytest.approx((1 + edge / local + 1) / 3)
@@ -254,6 +272,16 @@ def test_report_by_hand():
     assert utility["optimum"] == utility["all_edge"] == pytest.approx(edge * 4 / 3)
     assert utility["all_local"] == pytest.approx(local * 4 / 3)
     assert utility["all_edge"] <= utility["random"] <= utility["all_local"]
+    assert utility["best_fixed"] == utility["all_edge"]
+    assert utility["smallest_local"] == utility["all_local"]  # of the only task
+    assert report["rules"]["best_fixed"] == 1 and not report["beats_best_fixed"]
+    assert (
+        report["rules"]["smallest_local"]
+        == report["rules"]["all_local"]
+        < report["mean_gain_ratio"]
+    )
+    assert report["distinct_decisions"] == 2
+    assert all(type(value) is not np.float64 for value in [*report.values(), *utility.values()])
 
 
 @pytest.mark.parametrize("frames", [1, 30, 200])
@@ -265,8 +293,8 @@ def test_gain_ratio_plot(tmp_path, monkeypatch, frames):
         Figure, "savefig", lambda f, *a, **k: figures.append(f) or savefig(f, *a, **k)
     )
     ratio = np.random.default_rng(0).uniform(0.5, 1, frames)
-    plot_gain_ratio(ratio, max(1, frames // 5), tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").stat().st_size > 5000
+    plot_history({"gain_ratio": ratio}, max(1, frames // 5), tmp_path)
+    assert (tmp_path / "gain_ratio.png").stat().st_size > 5000
     (axes,) = figures[0].axes
     mean, boundary = axes.lines
     windows = [ratio[max(0, i - 59) : i + 1] for i in range(frames)]
@@ -293,7 +321,7 @@ def test_gain_ratio_plot(tmp_path, monkeypatch, frames):
         (("--users", 9, "--tasks", 1), "gain_min of sample 0"),
         (("--uplink", 50), "for another network"),
         (("--bandwidth", "optimal"), "must be for optimal bandwidth, got equal"),
-        (("--data", "LICENSE"), "LICENSE is not a MATLAB v5 file"),
+        (("--data", "LICENSE"), "LICENSE must be a MATLAB file, got text"),
         (("--device", "GPU:77"), "device must be one of CPU"),
         (("--hidden", 120, 0), "net[2] must be"),
         (("--net-num", 10**23), "net_num must be an integer <= 2147483647"),
@@ -330,7 +358,7 @@ def test_errors_on_the_way_end_with_one_message(tmp_path, monkeypatch, error, me
     def fail(*arguments, **parameters):
         raise error
 
-    monkeypatch.setattr(memory, "MemoryDNN", fail)
+    monkeypatch.setattr("ddlo.models.MemoryDNN", fail)
     monkeypatch.chdir(ROOT)
     assert cli(monkeypatch, "--out", tmp_path / "out") == f"main.py: {message}"
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from experiments.runs import Run
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Deadly(Run):
     """A run whose process dies, as when memory runs out; elsewhere it is like any other."""
 

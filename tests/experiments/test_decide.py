@@ -79,7 +79,9 @@ def test_decisions_of_a_file_with_a_header(model, ddlo, tmp_path, monkeypatch, c
     rows = rows_of(out)
     x = ["x_1_1", "x_1_2", "x_2_1", "x_2_2", "x_3_1", "x_3_2"]
     assert list(rows[0]) == ["line", *x, "Q", "c_1", "c_2", "c_3"]
-    assert err == "" and [int(row["line"]) for row in rows] == list(range(2, 2502))
+    assert err == "skipped: 1 header, 0 empty lines\n" and [
+        int(row["line"]) for row in rows
+    ] == list(range(2, 2502))
     assert_decided(rows, SIZES, ddlo)
     assert len({tuple(row.values())[1:7] for row in rows}) > 10
 
@@ -98,7 +100,9 @@ def test_standard_input_is_answered_line_by_line(model, ddlo):
         rest, error = process.communicate()
         assert [row["line"] for row in rows_of(head + rest)] == ["5"]
         assert process.returncode == 1
-        assert error.splitlines()[0].startswith("line 4: ") and "1 of 5 lines" in error
+        assert (
+            error.splitlines()[0].startswith("line 4: ") and "1 lines refused, 4 decided" in error
+        )
 
 
 def test_bad_lines_are_reported_and_the_others_decided(model, ddlo, tmp_path, monkeypatch, capsys):
@@ -122,33 +126,50 @@ def test_bad_lines_are_reported_and_the_others_decided(model, ddlo, tmp_path, mo
     file = tmp_path / "sizes.csv"
     file.write_bytes("\n".join(lines).encode() + b"\n\xff,20,30,10,20,30\n10,20,30,10,20,12")
     code = cli(monkeypatch, "--model", model, "--task-sizes", file)
-    assert code.startswith("decide.py: ") and "12 of 16 lines" in code
+    assert code.startswith("decide.py: ") and "11 lines refused, 5 decided" in code
     out, err = capsys.readouterr()
     rows = rows_of(out)
-    assert [int(row["line"]) for row in rows] == [1, 10, 14, 17]
+    assert [int(row["line"]) for row in rows] == [1, 5, 10, 14, 17]
     half = [10.5, *FRAME[1:]]
-    assert_decided(rows, np.array([FRAME, half, [*FRAME[:5], 11], [*FRAME[:5], 12]]), ddlo)
-    told = dict(line.removeprefix("line ").split(": ", 1) for line in err.splitlines())
-    assert list(map(int, told)) == [2, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16]
+    idle = [*FRAME[:2], 0, *FRAME[3:]]
+    decided = [FRAME, idle, half, [*FRAME[:5], 11], [*FRAME[:5], 12]]
+    assert_decided(rows, np.array(decided), ddlo)
+    *told, skipped = err.splitlines()
+    assert skipped == "skipped: 0 header, 1 empty lines"
+    told = dict(line.removeprefix("line ").split(": ", 1) for line in told)
+    assert list(map(int, told)) == [2, 4, 6, 7, 8, 9, 11, 12, 13, 15, 16]
     assert "6 task sizes, got 5" in told["2"] and "6 task sizes, got 7" in told["12"]
     assert "'x'" in told["4"] and "'nan'" in told["6"] and "no entry is a number" in told["9"]
 
 
 def test_header_is_ignored_in_the_first_line_only(model, tmp_path, monkeypatch, capsys):
     file = tmp_path / "sizes.csv"
-    for text, lines, is_refused in [
-        ("task 1, and so on\n" + LINE, ["2"], False),
-        (f"\n{LINE}\n", ["2"], False),
-        ("10,b,c,d,e,f\n" + LINE, ["2"], True),  # no header: a number is in it
-        (f"{LINE}\na,b,c,d,e,f\n{LINE}", ["1", "3"], True),
-        ("", [], False),
+    for text, lines, told in [
+        ("task 1, and so on\n" + LINE, ["2"], ["skipped: 1 header, 0 empty lines"]),
+        (f"\n{LINE}\n", ["2"], ["skipped: 0 header, 1 empty lines"]),
+        # No header: a number is in it.
+        ("10,b,c,d,e,f\n" + LINE, ["2"], ["line 1: a task size must be finite MB >= 0, got 'b'"]),
+        (f"{LINE}\na,b,c,d,e,f\n{LINE}", ["1", "3"], ["line 2: no entry is a number"]),
+        ("", [], []),
+        ("a,b\n\n\n", [], ["skipped: 1 header, 2 empty lines"]),
     ]:
         file.write_text(text)
         code = cli(monkeypatch, "--model", model, "--task-sizes", file)
         out, err = capsys.readouterr()
         assert [row["line"] for row in rows_of(out)] == lines
-        assert bool(code) == bool(err) == is_refused
+        assert err.splitlines() == told
+        assert bool(code) == (
+            not lines or "line" in err[:4]
+        )  # something was refused or nothing decided
         assert out.startswith("line,x_1_1,")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " ", "  ", " ; ", ", "])
+def test_lines_may_have_any_separator(model, ddlo, tmp_path, monkeypatch, capsys, separator):
+    file = tmp_path / "sizes.csv"
+    file.write_text(separator.join(f"{size}" for size in FRAME) + "\n")
+    assert cli(monkeypatch, "--model", model, "--task-sizes", file) is None
+    assert_decided(rows_of(capsys.readouterr().out), np.array([FRAME]), ddlo)
 
 
 def test_recombination_is_as_the_model_was_trained(tmp_path, model, ddlo, monkeypatch, capsys):

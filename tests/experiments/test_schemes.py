@@ -23,7 +23,7 @@ from experiments.schemes import (
 )
 from MUMT import MUMT, enumerate_decisions
 
-from ..core.reference import Penalty, utility_of
+from ..core.reference import OnlyQ, Penalty, utility_of
 
 EACH = {name: scheme for name, scheme in SCHEMES.items() if name != BEST_FIXED}
 SOLVERS = [milp, linear_relaxation]
@@ -164,11 +164,11 @@ def test_best_fixed_decision_is_the_best_of_all(network):
     assert (fixed == every[means.argmin()]).all()
 
 
-def test_random_scheme_is_drawn_by_the_networks_seed(network):
+def test_random_scheme_is_drawn_by_its_seed(network):
     d = sizes(network)
-    x = random(network, d)
-    np.testing.assert_array_equal(x, random(network, d))
-    assert (x != random(MUMT(3, 3, rand_seed=2), d)).any()
+    x = random(network, d, seed=1)
+    np.testing.assert_array_equal(x, random(network, d, seed=1))
+    assert (x != random(network, d, seed=2)).any()
     assert 0.4 < x.mean() < 0.6
 
 
@@ -240,10 +240,22 @@ def test_solvers_take_other_costs():
     assert (best < MUMT(3, 3).optimum(d)[0]).all()
 
 
-@pytest.mark.parametrize("network", [Penalty(3, 3), JointMUMT(3, 3)])
-def test_best_fixed_refuses_a_utility_that_is_not_separable(network):
-    with pytest.raises(ValueError, match=type(network).__name__):
-        best_fixed(network, sizes(network, 3))
+@pytest.mark.parametrize("network", [Penalty(3, 3), JointMUMT(2, 4), OnlyQ(2, 3)])
+def test_best_fixed_decision_where_q_is_not_separable(network):
+    d = sizes(network, 20)
+    every = np.array(list(itertools.product((0, 1), repeat=network.N * network.M)))
+    means = network.compute_Q(d, every[:, None]).mean(axis=1)
+    assert (best_fixed(network, d) == every[means.argmin()]).all()
+
+
+def test_fixed_decision_of_many_tasks_cannot_be_bettered_by_one_flip():
+    network = JointMUMT(5, 3)
+    d = sizes(network, 20)
+    fixed = best_fixed(network, d)
+    least = network.compute_Q(d, fixed).mean()
+    flips = fixed ^ np.eye(15, dtype=int)
+    assert min(network.compute_Q(d, x).mean() for x in flips) >= least
+    assert least < min(network.compute_Q(d, np.full(15, x)).mean() for x in (0, 1))
 
 
 def test_other_schemes_take_any_network():
@@ -268,11 +280,11 @@ def test_task_sizes_of_another_shape_are_refused(scheme, shape):
 
 
 @pytest.mark.parametrize("scheme", [optimum, coordinate_descent, *SOLVERS])
-@pytest.mark.parametrize("size", [0, -1, np.inf, np.nan])
+@pytest.mark.parametrize("size", [-1, np.inf, np.nan])
 def test_sizes_that_are_none_are_refused(network, scheme, size):
     d = np.full((2, 9), 20.0)
     d[1, 4] = size
-    with pytest.raises(ValueError, match="task_size must be positive and finite"):
+    with pytest.raises(ValueError, match="task_size must be finite and >= 0"):
         scheme(network, d)
 
 

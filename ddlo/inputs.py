@@ -1,0 +1,59 @@
+"""From the state of a time frame, such as task sizes, to the inputs of the DNNs."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ddlo import checks
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps [low, high] to [-100, 100]: as it is, 10*d - 200 for task sizes d, as released.
+
+    Both are numbers, or tuples with an entry for each of the state's. Where they are equal, as for a
+    user without tasks, the inputs are 0 there. Raises ValueError if one is not finite or low > high.
+    """
+
+    low: float | tuple[float, ...] = 10.0
+    high: float | tuple[float, ...] = 30.0
+
+    def __post_init__(self):
+        low, high = (checks.array(name, getattr(self, name)) for name in ("low", "high"))
+        for name, values in (("low", low), ("high", high)):
+            checks.finite(name, values)
+            object.__setattr__(self, name, tuple(values.tolist()) if values.ndim else values.item())
+        if low.shape != high.shape or (low > high).any():
+            raise ValueError(f"low must be <= high, got {self.low} and {self.high}")
+        span = high - low
+        factor = np.where(span > 0, 200 / np.where(span > 0, span, 1.0), 0.0)
+        object.__setattr__(self, "_terms", (factor, factor * (low + high) / 2))
+
+    @classmethod
+    def of(cls, states):
+        """Return the scale whose range is that of states (frames, S), entry by entry."""
+        return cls(tuple(np.min(states, axis=0)), tuple(np.max(states, axis=0)))
+
+    def __call__(self, state):
+        """Return the inputs, float64 (..., S), of states (..., S)."""
+        factor, shift = self._terms
+        return factor * state - shift
+
+
+RELEASED = Scale()
+
+
+def described_scale(scale):
+    """Return a scale as a dict for a JSON file: its fields, or of a custom one the name."""
+    if isinstance(scale, Scale):
+        return asdict(scale)
+    return {"custom": getattr(scale, "__name__", type(scale).__name__)}
+
+
+def scale_from(description):
+    """Return the scale that a dict by `described_scale` is of; ValueError if it is a custom one."""
+    if "custom" in description:
+        raise ValueError(
+            f"its scale {description['custom']!r} is a custom one, to be given as load(path, scale=)"
+        )
+    return Scale(**description)

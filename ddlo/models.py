@@ -1,0 +1,75 @@
+"""The MemoryDNN of a run: a new one, or a saved one that it goes on with."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+from ddlo.candidates import Flips
+from ddlo.inputs import Scale
+from memory import MemoryDNN
+
+
+def make_net(parameters, network, sizes, training):
+    """Return a new MemoryDNN of main.py's parameters, whose scale is that of the training samples.
+
+    `sizes` are the entries of a state and of a decision, `training` the states (samples, S).
+    """
+    p, (n_in, n_out) = parameters, sizes
+    return MemoryDNN(
+        net=[n_in, *p.hidden, n_out],
+        net_num=p.net_num,
+        learning_rate=p.learning_rate,
+        training_interval=p.training_interval,
+        batch_size=p.batch_size,
+        memory_size=p.memory_size,
+        seed=p.seed,
+        candidates=Flips(p.flips, p.user_flips, network.N),
+        scale=Scale.of(training),
+    )
+
+
+def resume(parameters, sizes):
+    """Return the MemoryDNN of parameters.resume, and the parameters with its own in their places.
+
+    Raises FileNotFoundError if there is no such file, and ValueError if it is no saved MemoryDNN, is for
+    other sizes, or a parameter is neither its own nor main.py's default.
+    """
+    p, path = parameters, Path(parameters.resume)
+    net = MemoryDNN.load(path)
+    if (net.net[0], net.net[-1]) != sizes:
+        raise ValueError(
+            f"{path} must be for states of {sizes[0]} entries and {sizes[1]} tasks, got {net.net[0]} and "
+            f"{net.net[-1]}"
+        )
+    own = {"hidden": tuple(net.net[1:-1]), "learning_rate": net.lr} | {
+        name: getattr(net, name)
+        for name in ("net_num", "training_interval", "batch_size", "memory_size")
+    }
+    if isinstance(net.candidates, Flips):
+        own |= {name: getattr(net.candidates, name) for name in ("flips", "user_flips")}
+    own["recombine"] = saved_parameters(path).get("recombine", p.recombine)
+    defaults = {each.name: each.default for each in fields(p)}
+    for name, value in own.items():
+        given = getattr(p, name)
+        given = tuple(given) if name == "hidden" else given
+        if given not in (value, defaults[name]):
+            raise ValueError(
+                f"{name} of {path} is {value}, got {given}: leave it out, or train anew"
+            )
+    return net, replace(p, **own)
+
+
+def saved_parameters(path):
+    """Return what main.py has written beside a model, as a dict: {} if there is no parameters.json.
+
+    Raises ValueError if there is one that main.py has not written.
+    """
+    path = Path(path).parent / "parameters.json"
+    if not path.is_file():
+        return {}
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved["network"]["class"], bool(saved["recombine"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{path} is not what main.py writes: {error!r}") from error
+    return saved
