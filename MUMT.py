@@ -315,8 +315,8 @@ class MUMT(Constants):
 def enumerate_decisions(network, task_size):
     """Return the least utility of all 2**(N*M) decisions, and the first decision that has it.
 
-    For any network with N, M and compute_Q. Takes task sizes (N*M,) or (B, N*M) and returns as
-    MUMT.optimum; raises ValueError if there are more than 12 tasks.
+    For any network with N, M and compute_Q. Takes task sizes or other states, (S,) or (B, S), and
+    returns as MUMT.optimum; raises ValueError if there are more than 12 tasks.
     """
     tasks = network.N * network.M
     if tasks > ENUMERATED_TASKS:
@@ -333,13 +333,13 @@ def enumerate_decisions(network, task_size):
 
 
 def in_parts(function, task_size, tasks, width):
-    """Call function(task sizes (b, N*M), all decisions on so many tasks) for some frames at a time.
+    """Call function(task sizes (b, S), all decisions on so many tasks) for some frames at a time.
 
-    The function returns a number and a decision of each frame; these are returned for all frames, or
-    as a float and (N*M,) for task sizes (N*M,). `width` numbers are computed per frame and decision.
+    The function returns a number and a decision of each frame, which has `width` entries; these are
+    returned for all frames, or as a float and (width,) for task sizes (S,).
     """
     frames = np.atleast_2d(task_size)
-    value, decision = np.empty(len(frames)), np.empty(frames.shape, np.int32)
+    value, decision = np.empty(len(frames)), np.empty((len(frames), width), np.int32)
     decisions = all_decisions(tasks)
     step = max(1, 2**19 // (len(decisions) * width))  # 4 MB, for the cache
     for start in range(0, len(frames), step):

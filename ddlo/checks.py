@@ -108,9 +108,10 @@ def frames(name, values, length):
 
 def utilities(name, values, shape):
     """Return the utilities of decisions, an array of this shape of finite numbers."""
-    if np.shape(values) != shape:
+    values = array(name, values)
+    if values.shape != shape:
         raise ValueError(
-            f"{name} must return an array of shape {shape}, got {np.shape(values)}; "
+            f"{name} must return an array of shape {shape}, got {values.shape}; "
             "ddlo.network.one_frame makes it of a function of one frame"
         )
     return finite(name, values)

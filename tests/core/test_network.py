@@ -1,0 +1,378 @@
+"""System models that users bring: constants of users and tasks, idle users, states, utilities."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.io
+
+import main
+from ddlo.bandwidth import JointMUMT
+from ddlo.compiled import can_compile, compile_loop
+from ddlo.dataset import generate, load_data, save_data
+from ddlo.network import check_network, describe_network, one_frame
+from main import DDLO, Parameters
+from memory import MemoryDNN
+from MUMT import MUMT, RELEASED_NAMES, enumerate_decisions
+
+from .reference import utility_of
+from .test_run import history_of, untrained
+
+WEIGHTS = [[1], [2], [4]]  # of users
+
+
+def frames(number, size=9, seed=0):
+    return np.random.default_rng(seed).integers(0, 31, (number, size)).astype(float)
+
+
+def decisions(number, tasks=9, seed=1):
+    return np.random.default_rng(seed).integers(0, 2, (number, tasks))
+
+
+# Constants per user or task
+
+
+@pytest.mark.parametrize("name", RELEASED_NAMES.values())
+@pytest.mark.parametrize("kind", [MUMT, JointMUMT])
+def test_array_of_equal_constants_is_the_constant(name, kind):
+    value = 2 * getattr(MUMT(1, 1), name)
+    network, d, x = kind(3, 3, **{name: value}), frames(20), decisions(20)
+    for shape in ((3, 1), (1, 3), (3, 3)):
+        if name == "uplink_bandwidth" and shape[1] > 1:
+            continue
+        other = kind(3, 3, **{name: np.full(shape, value)})
+        np.testing.assert_array_equal(other.compute_Q(d, x), network.compute_Q(d, x))
+        np.testing.assert_array_equal(other.optimum(d)[0], network.optimum(d)[0])
+        np.testing.assert_array_equal(
+            other.bandwidth_allocation(d, x), network.bandwidth_allocation(d, x)
+        )
+
+
+@pytest.mark.parametrize("name", [n for n in RELEASED_NAMES.values() if n != "uplink_bandwidth"])
+def test_constants_of_users_are_those_of_a_network_of_each(name):
+    values = getattr(MUMT(1, 1), name) * np.array([1.0, 2, 4])
+    network, d, x = MUMT(3, 2, **{name: values[:, None]}), frames(20, 6), decisions(20, 6)
+    Q = 0
+    for n, value in enumerate(values):
+        of_user = slice(2 * n, 2 * n + 2)
+        alone = MUMT(1, 2, uplink_bandwidth=12.5 / 3, **{name: value})
+        Q = Q + alone.compute_Q(d[:, of_user], x[:, of_user])
+    np.testing.assert_allclose(network.compute_Q(d, x), Q, rtol=1e-12)
+    np.testing.assert_array_equal(network.optimum(d)[0], enumerate_decisions(network, d)[0])
+
+
+@pytest.mark.parametrize("kind", [MUMT, JointMUMT])
+def test_constants_of_users_in_compiled_code_and_recombined(kind, published):
+    network = kind(3, 3, delay_weight=WEIGHTS, local_time_per_bit=np.full((3, 3), 4e-7))
+    nets = [MemoryDNN([9, 9], 3, seed=0, training_interval=50) for _ in range(2)]
+    loop = compile_loop(DDLO(nets[0], network, recombine=True))
+    plain = DDLO(nets[1], network, recombine=True).decide_and_learn
+    for ours, theirs in zip(loop(published[0][:700]), plain(published[0][:700])):
+        np.testing.assert_array_equal(ours, theirs)
+    assert nets[0].cost_his == nets[1].cost_his and nets[0].cost_his[0]
+
+
+def test_joint_bandwidth_of_users_with_their_own_weights():
+    network = JointMUMT(3, 3, delay_weight=WEIGHTS, uplink_bandwidth=[[5], [10], [20]])
+    d, x = frames(200), decisions(200)
+    energy, local, offload = network.energy_and_delays(d, x)
+    Q = (energy + np.ravel(WEIGHTS) * np.maximum(local, offload)).sum(axis=-1)
+    np.testing.assert_allclose(network.compute_Q(d, x), Q, rtol=1e-12)
+    share = network.bandwidth_allocation(d, x) / [5, 10, 20]
+    assert share.sum(axis=1).max() < 1 + 1e-12
+    # No other shares are better: a bit of one user's given to another one.
+    for i in np.flatnonzero((share > 0.01).sum(axis=1) == 3)[:10]:
+        sent = (d[i] * x[i]).reshape(3, 3).sum(axis=1) / [5, 10, 20]
+        processing = offload[i] - sent / share[i]
+        for one, other in np.ndindex(3, 3):
+            moved = share[i] + 1e-3 * (np.arange(3) == one) - 1e-3 * (np.arange(3) == other)
+            delay = np.maximum(local[i], processing + sent / moved)
+            assert (energy[i] + np.ravel(WEIGHTS) * delay).sum() >= Q[i] * (1 - 1e-12)
+    bound, mode = network.lower_bound(d)
+    best = network.optimum(d)[0]
+    assert (bound <= best).all() and (best <= network.compute_Q(d, mode) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(
+    "kind, constants, message",
+    [
+        (MUMT, {"delay_weight": [1, 2, 3]}, r"\(3, 1\) for users, \(1, 3\) for tasks"),
+        (MUMT, {"delay_weight": [[1, 2, -1]]}, "delay_weight must be finite numbers >= 0, got -1"),
+        (MUMT, {"edge_cpu_rate": [[1], [0], [1]]}, "edge_cpu_rate must be finite numbers > 0"),
+        (MUMT, {"uplink_bandwidth": np.ones((3, 3))}, r"uplink_bandwidth .* shape \(3, 1\)"),
+        (JointMUMT, {"delay_weight": [[1], [0], [1]]}, "positive for every user, or 0 for all"),
+    ],
+)
+def test_constants_that_are_refused(kind, constants, message):
+    with pytest.raises(ValueError, match=message):
+        kind(3, 3, **constants)
+    network = kind(3, 3)
+    for name, value in constants.items():
+        with pytest.raises(ValueError, match=message):
+            setattr(network, name, value)
+    assert network == kind(3, 3)  # as before
+
+
+@pytest.mark.parametrize("released, name", RELEASED_NAMES.items())
+def test_constants_can_be_set_by_both_names(released, name):
+    value = 3 * getattr(MUMT(1, 1), name)
+    networks = [MUMT(2, 2) for _ in range(3)]
+    setattr(networks[0], released, value)
+    setattr(networks[1], name, value)
+    for network in networks[:2]:
+        assert getattr(network, released) == getattr(network, name) == value
+        assert network == MUMT(2, 2, **{name: value}) != networks[2]
+        assert (network.optimum(frames(5, 4))[0] != networks[2].optimum(frames(5, 4))[0]).any()
+        with pytest.raises(ValueError, match=f"{name} must be .* got -1"):
+            setattr(network, released, -1)
+        with pytest.raises(AttributeError, match="N of a network is fixed"):
+            network.N = 3
+
+
+# Idle users
+
+
+@pytest.mark.parametrize("kind", [MUMT, JointMUMT])
+def test_task_of_size_0_is_no_task(kind, tmp_path):
+    network, d = kind(3, 3), frames(40)
+    d[:, [2, 5, 6, 7, 8]] = 0  # two users with two tasks each, and an idle one
+    if kind is MUMT:
+        others = MUMT(2, 2, uplink_bandwidth=25 / 3)  # the idle one still has its share
+    else:
+        others = JointMUMT(2, 2)
+    rest = d[:, [0, 1, 3, 4]]
+    np.testing.assert_allclose(network.optimum(d)[0], others.optimum(rest)[0], rtol=1e-9)
+    d[7] = 0
+    assert network.compute_Q(d[7], decisions(1)[0]) == 0
+    save_data(tmp_path / "data.mat", generate(network, task_size=d))
+    assert load_data(tmp_path / "data.mat", network)[1][7] == 0
+    main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"), network)
+    history = history_of(tmp_path / "out")
+    assert (history["gain_ratio"][0, history["index"][0] == 7] == 1).all()
+    assert history["gain_ratio"].max() <= 1
+
+
+# Networks of one's own
+
+
+class Late(MUMT):
+    """A custom utility in the middle of MUMT: who takes longer than a minute pays."""
+
+    penalty = 50
+
+    def user_utility(self, costs, decision, xp=np):
+        energy, local, offload = self.user_costs(costs, decision, xp)
+        delay = xp.maximum(local, offload)
+        return energy + delay + xp.where(delay > 60, float(self.penalty), 0.0)
+
+
+class NotCompilable(Late):
+    def user_utility(self, costs, decision, xp=np):
+        energy, local, offload = self.user_costs(costs, decision, xp)
+        delay = xp.maximum(local, offload)
+        return (
+            energy + delay + self.penalty * (delay > 60)
+        )  # no booleans times numbers in TensorFlow
+
+
+def test_utility_that_cannot_be_compiled_runs_step_by_step(tmp_path, capsys):
+    save_data(tmp_path / "data.mat", generate(Late(3, 3), 300))
+    reports = []
+    for network in (Late(3, 3), NotCompilable(3, 3)):
+        assert can_compile(DDLO(MemoryDNN([9, 9], 1), network))
+        parameters = Parameters(tmp_path / "data.mat", frames=700, hidden=(), out=tmp_path / "out")
+        reports.append(main.run(parameters, network))
+        told = capsys.readouterr().err
+        assert ("step by step" in told and told.count("\n") == 1) == (type(network) is not Late)
+        saved = json.loads((tmp_path / "out" / "parameters.json").read_text())["network"]
+        assert saved["class"] == type(network).__name__ and saved["penalty"] == 50
+    assert reports[0]["mean_gain_ratio"] == reports[1]["mean_gain_ratio"]
+    assert reports[0]["mean_utility"] == reports[1]["mean_utility"]
+
+
+def test_constants_of_a_data_set_are_compared(tmp_path):
+    save_data(tmp_path / "data.mat", generate(MUMT(2, 2, delay_weight=[[1], [2]]), 20))
+    assert load_data(tmp_path / "data.mat", MUMT(2, 2, delay_weight=[[1], [2]]))[2] == "optimum"
+    other = MUMT(2, 2, edge_cost_per_bit=2e-7)
+    with pytest.raises(ValueError) as error:
+        load_data(tmp_path / "data.mat", other)
+    message = str(error.value)
+    assert "edge_cost_per_bit is 1.5e-07 in the file, 2e-07 in this run" in message
+    assert "delay_weight is [1.0, 2.0] in the file, 1 in this run" in message
+    assert "--users 2 --tasks 2 --edge-cost-per-bit 2e-07 makes the right one" in message
+    assert "uplink" not in message
+    assert "Constants" not in describe_network(other) and describe_network(other)["N"] == 2
+
+
+class Channel:
+    """A state that is more than task sizes: a channel gain of every user, then the size of its task."""
+
+    N, M, state_size = 3, 1, 6
+
+    def compute_Q(self, state, decision):
+        gain, size = np.split(np.asarray(state, float), 2, axis=-1)
+        rate = 10 * np.log2(1 + 1e6 * gain)
+        return np.where(np.asarray(decision) == 1, size / rate, size / 9).sum(axis=-1)
+
+
+def channel_states(number, seed=0):
+    random = np.random.default_rng(seed)
+    return np.hstack([random.exponential(1e-6, (number, 3)), random.uniform(5, 50, (number, 3))])
+
+
+def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
+    network, state = Channel(), channel_states(300)
+    gain_min, _ = enumerate_decisions(network, state)
+    parameters = untrained(tmp_path / "out", training_interval=10, frames=700)
+    report = main.run(parameters, network, data=(state, gain_min))
+    assert report["reference"] == "optimum" and 0.9 < report["mean_gain_ratio"] <= 1
+    assert "smallest_local" not in report["rules"]  # the state is no task sizes
+    history, net = history_of(tmp_path / "out"), MemoryDNN.load(tmp_path / "out" / "model")
+    assert net.net == [6, 20, 3] and history["decision"].shape == (700, 3)
+    inputs = net.scale(state[:240])  # those of training
+    np.testing.assert_allclose([inputs.min(axis=0), inputs.max(axis=0)], [[-100] * 6, [100] * 6])
+    without = [main.run(parameters, network, data=data) for data in (state, (state, None))]
+    assert "mean_gain_ratio" not in without[0] and without[0]["reference"] is None
+    assert without[0]["mean_Q"] == without[1]["mean_Q"] == report["mean_utility"]["ddlo"]
+    assert {file.name for file in (tmp_path / "out").iterdir()} >= {"Q.png", "history.mat"}
+    assert "gain_ratio" not in history_of(tmp_path / "out")
+    assert "mean utility" in capsys.readouterr().out
+    # In a file as well.
+    save_data(tmp_path / "channel.mat", generate(network, task_size=state))
+    np.testing.assert_array_equal(load_data(tmp_path / "channel.mat", network)[1], gain_min)
+    with pytest.raises(ValueError, match="states of Channel must be given"):
+        generate(network, 20)
+
+
+class Profit(MUMT):
+    """Utilities that are negative: revenue is subtracted."""
+
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, decision) - 1000
+
+
+def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
+    network = Profit(3, 3)
+    save_data(tmp_path / "data.mat", generate(network, 100))
+    report = main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"), network)
+    history = history_of(tmp_path / "out")
+    assert "gain_ratio" not in history and "mean_gain_ratio" not in report
+    gain_min = scipy.io.loadmat(tmp_path / "data.mat")["gain_min"][0, history["index"][0]]
+    np.testing.assert_array_equal(history["difference"][0], history["Q"][0] - gain_min)
+    assert report["mean_difference"] == history["difference"][0, -10:].mean() > 0
+    printed = capsys.readouterr().out
+    assert "mean difference to the optimum" in printed and "no meaning" in printed
+    assert (tmp_path / "out" / "difference.png").is_file()
+
+
+@pytest.mark.parametrize("reference", ["optimum", "lower bound"])
+def test_utility_below_what_is_given_as_a_bound_is_an_error(tmp_path, network, reference):
+    d = frames(100)
+    gain_min = 1.1 * network.optimum(d)[0]
+    with pytest.raises(ValueError, match=f"gain_min must be the {reference}"):
+        main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, reference))
+    report = main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, "my heuristic"))
+    assert report["reference"] == "my heuristic" and report["optimal_share"] is None
+
+
+# What compute_Q returns
+
+
+class OneFrame:
+    """As in the released package and all its forks: for one frame, loop over tasks and all."""
+
+    N, M = 2, 2
+
+    def compute_Q(self, task_size, M):
+        return sum(d if x else 2.0 * d for d, x in zip(task_size, M))
+
+
+class Wrapped(OneFrame):
+    compute_Q = one_frame(OneFrame.compute_Q)
+
+
+class Branches(OneFrame):
+    def compute_Q(self, task_size, M):
+        return 1.0 if M[0] == 1 else 2.0
+
+
+class Pair(OneFrame):
+    def compute_Q(self, task_size, M):
+        return np.zeros(np.broadcast_shapes(np.shape(task_size), np.shape(M))[:-1]), 1
+
+
+class OtherShape(OneFrame):
+    def compute_Q(self, task_size, M):
+        return np.zeros((7, 4))
+
+
+class OtherAxis(OneFrame):
+    def compute_Q(self, task_size, M):
+        d, x = np.broadcast_arrays(task_size, M)
+        return (d * x).sum(axis=-1) + np.sum(d)
+
+
+class Infinite(OneFrame):
+    def compute_Q(self, task_size, M):
+        return np.full(np.broadcast_shapes(np.shape(task_size), np.shape(M))[:-1], np.nan)
+
+
+@pytest.mark.parametrize("kind", [OneFrame, Branches, Pair, OtherShape, OtherAxis, Infinite])
+def test_compute_Q_that_returns_something_else_is_refused(tmp_path, kind):
+    for call in (
+        lambda: generate(kind(), 10),
+        lambda: main.run(untrained(tmp_path / "out"), kind(), data=frames(10, 4)),
+    ):
+        with pytest.raises(ValueError, match=f"compute_Q of {kind.__name__} .*") as error:
+            call()
+        assert kind is Infinite or "ddlo.network.one_frame" in str(error.value)
+    assert not (tmp_path / "out").exists()
+    if kind is not OtherAxis:
+        with pytest.raises(ValueError, match="one_frame|finite|compute_Q|ambiguous|truth"):
+            DDLO(MemoryDNN([4, 4], 3), kind()).decide(frames(5, 4))
+
+
+def test_function_of_one_frame_is_wrapped():
+    network, d, x = Wrapped(), frames(3, 4), decisions(6, 4).reshape(2, 3, 4)
+    check_network(network, d)
+    Q = network.compute_Q(d, x)
+    assert Q.shape == (2, 3) and type(network.compute_Q(d[0].tolist(), x[0, 0])) is float
+    for c, i in np.ndindex(2, 3):
+        assert Q[c, i] == OneFrame().compute_Q(d[i], x[c, i])
+    assert generate(network, 20)["gain_min"].shape == (1, 20)
+    with pytest.raises(ValueError, match="must return a number for one frame, got a tuple"):
+        one_frame(lambda d, x: (1, 2))(d, x)
+
+
+def test_what_is_no_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="got object without N and M and compute_Q"):
+        main.run(untrained(tmp_path), object(), data=frames(10))
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (np.ones((10, 8)), r"state must have shape \(samples, 9\)"),
+        (np.ones((1, 9)), "at least 2 samples"),
+        ((np.full((10, 9), np.nan),), "got nan"),
+        ((np.ones((10, 9)), np.ones(9)), r"gain_min must have shape \(10,\), got \(9,\)"),
+        ((np.ones((10, 9)), [np.inf] * 10), "gain_min must be finite"),
+        ((1, 2, 3, 4), "data must be .* got 4 parts"),
+    ],
+)
+def test_data_that_are_refused(tmp_path, network, data, message):
+    with pytest.raises(ValueError, match=message):
+        main.run(untrained(tmp_path / "out"), network, data=data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_energy_and_delays_by_hand():
+    network, d, x = MUMT(2, 2, delay_weight=3), [10, 20, 30, 0], [1, 0, 1, 1]
+    energy, local, offload = network.energy_and_delays(d, x)
+    bits = 8 * 2**20
+    np.testing.assert_allclose(local, [20 * bits * 4.75e-7, 0])
+    np.testing.assert_allclose(
+        offload, [10 / 6.25 + 10 * bits * 1.9e-7, 30 / 6.25 + 30 * bits * 1.9e-7]
+    )
+    np.testing.assert_allclose(energy, [bits * (10 * 2.92e-7 + 20 * 3.25e-7), bits * 30 * 2.92e-7])
+    assert network.compute_Q(d, x) == pytest.approx(utility_of(network, d, x, [6.25, 6.25]))
