@@ -1,9 +1,36 @@
 """Command lines from dataclasses of parameters, whose errors are one message without a traceback."""
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import tyro
+
+# Names of the paper and of the released package, and common ones, for options.
+MEANT = {
+    "K": "net-num",
+    "dnns": "net-num",
+    "N": "users",
+    "WD-num": "users",
+    "M": "tasks",
+    "task-num": "tasks",
+    "n": "frames",
+    "lr": "learning-rate",
+    "beta": "delay-weight",
+    "p": "delay-weight",
+    "alpha": "edge-cost-per-bit",
+    "a": "edge-cost-per-bit",
+    "El": "local-energy-per-bit",
+    "Tl": "local-time-per-bit",
+    "et": "transmit-energy-per-bit",
+    "APP": "edge-cycles-per-bit",
+    "fc": "edge-cpu-rate",
+    "CUL": "uplink",
+    "uplink-bandwidth": "uplink",
+    "memory": "memory-size",
+    "batch": "batch-size",
+    "interval": "training-interval",
+}
 
 
 def command_line(function, parameters):
@@ -12,6 +39,7 @@ def command_line(function, parameters):
     Bad input and interruptions end the program with one message and a non-zero exit code.
     """
     try:
+        check_names(sys.argv[1:], parameters)
         function(tyro.cli(parameters))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -23,3 +51,13 @@ def command_line(function, parameters):
         if type(error).__name__ != "ResourceExhaustedError":
             raise
         sys.exit(f"{Path(sys.argv[0]).name}: out of memory")
+
+
+def check_names(arguments, parameters):
+    """Raise ValueError, which names the option that is meant, for one that has another name here."""
+    options = {each.name.replace("_", "-") for each in fields(parameters)}
+    for argument in arguments:
+        name = argument.split("=")[0].lstrip("-").replace("_", "-")
+        meant = MEANT.get(name)
+        if argument.startswith("-") and name not in options and meant in options:
+            raise ValueError(f"there is no option {argument.split('=')[0]}: --{meant} is meant")

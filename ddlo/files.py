@@ -69,6 +69,8 @@ def read_archive(path, kind):
     if it is damaged or what is done with its content fails.
     """
     path = _npz(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}, which should be {kind}")
     try:
         with np.load(path, allow_pickle=False) as content:
             yield content, lambda name: json.loads(str(content[name]))

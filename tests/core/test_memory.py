@@ -1,7 +1,9 @@
 """MemoryDNN against the rules of the released package, written out here in plain NumPy."""
 
+import copy
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +12,11 @@ from hypothesis import strategies as st
 
 from ddlo import backend
 from ddlo.candidates import Flips, OrderPreserving, threshold
+from ddlo.compiled import compile_loop
+from ddlo.inputs import Scale
+from main import DDLO
 from memory import MemoryDNN
+from MUMT import MUMT
 
 # Other parameters than the released ones, for files to keep them all.
 PARAMETERS = {
@@ -407,3 +413,158 @@ def test_device(monkeypatch):
     monkeypatch.setattr(config, "set_visible_devices", too_late)
     with pytest.raises(ValueError, match="too late to compute on GPU:1: devices cannot be"):
         use_device("GPU:1")
+
+
+# What scripts do with a MemoryDNN
+
+
+def test_decode_of_one_frame_is_a_list_that_scripts_extend():
+    mem, (h, _) = MemoryDNN([9, 5, 9], 3, seed=0), frames(4)
+    m_list = mem.decode(h[0])
+    assert type(m_list) is list and len(m_list) == 3
+    assert all(m.shape == (9,) and m.dtype == np.int32 for m in m_list)
+    np.testing.assert_array_equal(m_list, mem.decode(h)[:, 0])
+    m_list += [np.zeros(9, int)]  # to an array it would add nothing
+    m_list.append(np.ones(9, int))
+    assert len(m_list) == 5
+
+
+def trained(frames_before, change, frames_after, save=None):
+    """A MemoryDNN that learns, is changed, and goes on."""
+    net = MemoryDNN([9, 5, 9], 2, seed=3)
+    h, m = (array[: frames_before + frames_after] for array in frames(700))
+    net.encode(h[:frames_before], m[:frames_before])
+    change(net)
+    if save:
+        net.save(save)
+        net = MemoryDNN.load(save)
+    net.encode(h[frames_before:], m[frames_before:])
+    return net
+
+
+def test_learning_rate_can_be_changed(tmp_path):
+    # It counts from the next step on, as if it had been so, on its saved and loaded twin, too.
+    def slower(net):
+        net.lr = 1e-3
+
+    net = trained(560, slower, 60)
+    twin = trained(560, slower, 60, save=tmp_path / "model")
+    assert net.lr == twin.lr == 1e-3 and net.cost_his == twin.cost_his
+    assert_same_state(net, twin)
+    weights = trained(0, slower, 620).get_weights(), trained(0, lambda net: None, 620).get_weights()
+    assert any((ours != theirs).any() for ours, theirs in zip(net.get_weights(), weights[0]))
+    assert any((ours != theirs).any() for ours, theirs in zip(net.get_weights(), weights[1]))
+    frozen = trained(560, lambda net: setattr(net, "lr", 1e-30), 60)
+    before = trained(560, lambda net: None, 0)
+    for ours, theirs in zip(frozen.get_weights(), before.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_training_interval_and_batch_size_can_be_changed(tmp_path):
+    def change(net):
+        net.training_interval, net.batch_size = 7, 16
+
+    for save in (None, tmp_path / "model"):
+        net = trained(523, change, 100, save)
+        # At 520; then at 525, 532, ..., 623: counters that 7 divides.
+        assert len(net.cost_his[0]) == 1 + len(range(525, 625, 7))
+
+
+def test_changes_count_in_the_compiled_loop(published):
+    nets = [MemoryDNN([9, 9], 2, seed=3) for _ in range(2)]
+    plain, ddlo = (DDLO(net, MUMT(3, 3)) for net in nets)
+    loop = compile_loop(ddlo)
+    at = 0
+    for changes in ({}, {"lr": 0.1}, {"training_interval": 7}, {"batch_size": 3, "lr": 0.02}):
+        for net in nets:
+            for name, value in changes.items():
+                setattr(net, name, value)
+        d = published[0][at : at + 601]
+        for ours, theirs in zip(loop(d), plain.decide_and_learn(d)):
+            np.testing.assert_array_equal(ours, theirs)
+        at += 601
+    assert_same_state(*nets)
+
+
+@pytest.mark.parametrize(
+    "name, value, error",
+    [
+        ("lr", 0, ValueError),
+        ("lr", "fast", ValueError),
+        ("training_interval", 2.5, ValueError),
+        ("batch_size", 0, ValueError),
+        ("scale", 3, ValueError),
+        ("net", [9, 9], AttributeError),
+        ("net_num", 5, AttributeError),
+        ("memory_size", 7, AttributeError),
+        ("beta1", 0.9, AttributeError),
+        ("candidates", threshold, AttributeError),
+    ],
+)
+def test_attributes_that_cannot_be_set_so(shared, name, value, error):
+    before = getattr(shared, name)
+    with pytest.raises(error, match=name):
+        setattr(shared, name, value)
+    assert getattr(shared, name) is before
+
+
+def test_numpys_seed_makes_an_unseeded_one_reproducible():
+    nets = []
+    for seed in (1, 1, 2):
+        np.random.seed(seed)
+        nets.append(MemoryDNN([9, 5, 9], 2))
+    assert_same_state(nets[0], nets[1])
+    assert (nets[0].get_weights()[0] != nets[2].get_weights()[0]).any()
+    assert (nets[2].get_weights()[0] != MemoryDNN([9, 5, 9], 2).get_weights()[0]).any()
+
+
+class Own(MemoryDNN):
+    """A subclass with an attribute of its own."""
+
+    note = None
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_and_pickles_resume_alike(copied):
+    net = Own([9, 5, 9], 2, seed=3, candidates=Flips(2), scale=Scale(1, 2))
+    net.note = "mine"
+    h, m = frames(700)
+    net.encode(h[:600], m[:600])
+    net.lr = 0.02
+    other = copied(net)
+    assert type(other) is Own and other.note == "mine" and other.lr == 0.02
+    assert other.candidates == net.candidates and other.scale == net.scale
+    assert_same_state(net, other)
+    net.encode(h[600:], m[600:])
+    assert other.memory_counter == 601  # a copy of its own
+    other.encode(h[600:], m[600:])
+    assert_same_state(net, other)
+    assert net.cost_his == other.cost_his
+
+
+def test_scale_is_saved_with_the_model(tmp_path):
+    net = MemoryDNN([2, 2], 1, seed=0)
+    DDLO(net, MUMT(1, 2), scale=Scale((0, 1e-7), (5, 3e-6)))
+    net.save(tmp_path / "model")
+    loaded = DDLO(MemoryDNN.load(tmp_path / "model"), MUMT(1, 2))
+    assert loaded.scale == Scale((0, 1e-7), (5, 3e-6))
+    np.testing.assert_allclose(loaded.scale([[0, 3e-6], [2.5, 1e-7]]), [[-100, 100], [0, -100]])
+    DDLO(net, MUMT(1, 2), scale=np.sqrt)
+    net.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"scale 'sqrt' is a custom one, to be given as load"):
+        MemoryDNN.load(tmp_path / "model")
+    assert MemoryDNN.load(tmp_path / "model", scale=np.sqrt).scale is np.sqrt
+
+
+def test_scale_of_training_samples(published):
+    d = published[0][:16000]
+    np.testing.assert_array_equal(Scale.of(d)(published[0]), 10 * published[0] - 200)
+    np.testing.assert_array_equal(Scale()(d), 10 * d - 200)
+    small = Scale.of(0.1 * d)
+    np.testing.assert_allclose(small(0.1 * d), 10 * d - 200, atol=1e-11)
+    d[:, 4] = 0  # a user without a task
+    assert (Scale.of(d)(d)[:, 4] == 0).all()
+    with pytest.raises(ValueError, match="low must be <= high, got 3.0 and 2.0"):
+        Scale(3, 2)
+    with pytest.raises(ValueError, match="high must be finite"):
+        Scale(3, np.inf)
