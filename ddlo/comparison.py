@@ -53,7 +53,8 @@ def compared(measure, Q, gain_min, reference="optimum"):
 def precision(value):
     """Return how far a number may be from what it was rounded from, to digits or single precision."""
     value = float(value)
-    digits = 0.5 * 10.0 ** Decimal(repr(value)).as_tuple().exponent
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent  # of the last digit
+    digits = 0.5 * 10.0 ** min(0, exponent)
     single = float(np.float32(value)) == value
     return max(digits, (np.finfo(np.float32).eps if single else ROUNDING) * abs(value))
 

@@ -248,3 +248,95 @@ def test_load_data_refuses_the_optimum_of_another_network():
         ValueError, match="as released, 2 in this run.* --delay-weight 2 makes the r"
     ):
         load_data(DATA, MUMT(3, 3, delay_weight=2))
+
+
+# Precision and other formats
+
+
+def rounded(digits):
+    return lambda a: np.round(a, digits)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [np.float32, rounded(2), rounded(0), lambda a: np.array([[float(f"{v:.6g}") for v in a[0]]])],
+)
+def test_gain_min_at_its_own_precision(tmp_path, network, published, change):
+    changed(gain_min=change)(tmp_path / "data.mat")
+    gain_min = load_data(tmp_path / "data.mat", network)[1]
+    np.testing.assert_array_equal(gain_min, published[1][:40])  # the exact one, from gain_mode
+    changed(gain_min=lambda a: change(1.01 * a))(tmp_path / "data.mat")
+    with pytest.raises(ValueError, match=r"within [\d.e-]+, the utility of its gain_mode, got"):
+        load_data(tmp_path / "data.mat", network)
+
+
+def write_v73(path, data):
+    """Write a file as MATLAB's save -v7.3 does: HDF5 behind a header, arrays column by column."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for key, value in data.items():
+            if isinstance(value, dict):
+                group = file.create_group(key)
+                for name, number in value.items():
+                    group[name] = np.atleast_2d(number).T.astype(float)
+            elif isinstance(value, str):
+                file[key] = np.array([[ord(letter)] for letter in value], np.uint16)
+                file[key].attrs["MATLAB_class"] = np.bytes_("char")
+            else:
+                file[key] = np.asarray(value).T
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+
+
+def test_file_of_version_73(tmp_path):
+    network = JointMUMT(2, 2, uplink_bandwidth=6)
+    data = generate(network, 30)
+    data["network"] = {key: data["network"][key] for key in ("N", "uplink_bandwidth")}
+    write_v73(tmp_path / "data.mat", data)
+    task_size, gain_min, reference = load_data(tmp_path / "data.mat", network)
+    np.testing.assert_array_equal(task_size, data["task_size"])
+    np.testing.assert_array_equal(gain_min, data["gain_min"][0])
+    assert reference == "optimum"
+    with pytest.raises(ValueError, match=r"uplink_bandwidth is 6.0 in the file, 12.5 in this run"):
+        load_data(tmp_path / "data.mat", JointMUMT(2, 2))
+    with pytest.raises(ValueError, match="must be for equal bandwidth, got optimal"):
+        load_data(tmp_path / "data.mat", MUMT(2, 2, uplink_bandwidth=6))
+    (tmp_path / "half.mat").write_bytes((tmp_path / "data.mat").read_bytes()[:1500])
+    with pytest.raises(ValueError, match="half.mat must be a MATLAB file, got a damaged one"):
+        load_data(tmp_path / "half.mat", network)
+
+
+# Sizes of other ranges, and given ones
+
+
+def test_sizes_of_other_ranges_and_seeds():
+    assert task_sizes(range(50), 2, 2, (1, 5)).min() == 1
+    assert set(np.unique(task_sizes(range(50), 2, 2, (1, 5)))) == {1, 2, 3, 4, 5}
+    real = task_sizes(range(50), 2, 2, (0.1, 1))
+    assert real.dtype == np.float64 and 0.1 <= real.min() < 0.2 and 0.9 < real.max() <= 1
+    samples = [task_sizes(range(50), 2, 2, seed=seed) for seed in (None, 0, 1, 1)]
+    np.testing.assert_array_equal(samples[2], samples[3])
+    # No seed gives the samples of another one, shifted.
+    rows = [set(map(tuple, of_seed.tolist())) for of_seed in samples[:3]]
+    assert not rows[0] & rows[1] and not rows[1] & rows[2]
+    for arguments, message in [
+        (((5, 1),), "sizes must be the least and the greatest, got 5 and 1"),
+        (((-1, 1),), "sizes must be a finite number >= 0, got -1"),
+        (((1, 2), -1), "seed must be an integer >= 0, got -1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            task_sizes(range(3), 2, 2, *arguments)
+
+
+def test_optima_of_given_task_sizes(tmp_path, network):
+    d = [[10, 0, 25.5] * 3, [1, 2, 3] * 3]
+    save_data(tmp_path / "data.mat", generate(network, task_size=d))
+    task_size, gain_min, _ = load_data(tmp_path / "data.mat", network)
+    assert task_size.tolist() == d
+    np.testing.assert_array_equal(gain_min, network.optimum(d)[0])
+    for given, message in [
+        ([[1, 2]], r"task_size must have shape \(samples, 9\)"),
+        ([[-1] * 9], "task_size must be finite and >= 0, got -1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            generate(network, task_size=given)

@@ -127,3 +127,64 @@ def test_refusals_leave_no_files(tmp_path, monkeypatch, arguments, message):
 def test_unknown_bandwidth_is_refused(tmp_path, monkeypatch, capsys):
     assert cli(monkeypatch, "--bandwidth", "fair", "--out", tmp_path / "data.mat") == 2
     assert "fair" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+def test_task_sizes_from_a_file(tmp_path, monkeypatch, separator):
+    d = np.array([[10, 20.5, 0, 12], [1, 2, 3, 4], [30, 30, 30, 11]])
+    np.savetxt(tmp_path / "mine.csv", d, delimiter=separator, header="a b c", comments="")
+    scipy.io.savemat(tmp_path / "mine.mat", {"task_size": d})
+    for file in ("mine.csv", "mine.mat"):
+        options = ("--users", 2, "--tasks", 2, "--task-sizes", tmp_path / file, "--delay-weight", 2)
+        assert cli(monkeypatch, *options, "--out", tmp_path / "made.mat", "--force") is None
+        network = MUMT(2, 2, delay_weight=2)
+        task_size, gain_min, _ = load_data(tmp_path / "made.mat", network)
+        assert task_size.tolist() == d.tolist()
+        np.testing.assert_array_equal(gain_min, network.optimum(d)[0])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("1,2,3,4\n1,2,3\n", "line 2: expected 4 task sizes, got 3"),
+        ("a,b,c,d\n", "must have lines of 4 task sizes, got none"),
+        ("1,2,3,4\nb,c,d,e\n", "line 2: no entry is a number"),
+        ("1,2,3,-4\n", "line 1: a task size must be finite MB >= 0, got '-4'"),
+        (None, "no file"),
+    ],
+)
+def test_task_sizes_that_are_refused(tmp_path, monkeypatch, text, message):
+    if text:
+        (tmp_path / "mine.csv").write_text(text)
+    options = ("--users", 2, "--tasks", 2, "--task-sizes", tmp_path / "mine.csv")
+    assert message in cli(monkeypatch, *options, "--out", tmp_path / "made.mat")
+    assert not (tmp_path / "made.mat").exists()
+
+
+def test_every_constant_is_an_option_of_both_commands(tmp_path, monkeypatch):
+    """A data set with any constant changed is that of main.py with the same option, and no other."""
+    from dataclasses import fields
+
+    from main import Parameters
+    from MUMT import Constants
+
+    for each in fields(Constants):
+        option = (f"--{each.name.replace('_', '-')}", 1.5 * each.default)
+        out = tmp_path / "data.mat"
+        assert cli(monkeypatch, *option, "--samples", 3, "--out", out, "--force") is None
+        network = MUMT(3, 3, **{each.name: 1.5 * each.default})
+        assert load_data(out, network)[0].shape == (3, 9)
+        with pytest.raises(
+            ValueError, match=f"{each.name} is .* --users 3 --tasks 3 makes the right"
+        ):
+            load_data(out, MUMT(3, 3))
+        assert getattr(Parameters(**{each.name: 7}), each.name) == 7
+
+
+def test_default_file_name_tells_ranges_and_constants(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ("--sizes", 0.1, 1, "--seed", 3, "--delay-weight", 2, "--bandwidth", "optimal")
+    assert cli(monkeypatch, *options, "--samples", 3) is None
+    (file,) = (tmp_path / "data").iterdir()
+    assert file.name == "MUMT_data_3X3_sizes_0.1-1_seed_3_optimal_delay_weight_2.mat"
