@@ -126,12 +126,12 @@ def random(network, task_size, seed=0):
 
 def dual_heuristic(network, task_size):
     """Decide as users do who pay a price for bandwidth: JointMUMT.lower_bound, near the optimum."""
-    return network.lower_bound(_frames(network, task_size))[1]
+    return _joint(network).lower_bound(_frames(network, task_size))[1]
 
 
 def equal_split_optimum(network, task_size):
     """Decide optimally for an equal split of the bandwidth; a JointMUMT re-allocates it then."""
-    constants = describe_network(network)
+    constants = describe_network(_joint(network))
     constants.pop("class")
     return optimum(MUMT(**constants), task_size)
 
@@ -164,6 +164,12 @@ JOINT_SCHEMES = {
     "random": random,
     "local only": all_local,
 }
+
+
+def _joint(network):
+    if not hasattr(network, "lower_bound"):  # a JointMUMT, or one like it
+        raise ValueError(f"this scheme shares bandwidth: it takes no {type(network).__name__}")
+    return network
 
 
 def by_chance(label):

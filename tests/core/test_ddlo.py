@@ -292,6 +292,24 @@ def test_flips_and_recombination_lead_nearer_to_the_optimum(published, parameter
     assert goal < ratio.mean() and ratio.max() <= 1
 
 
+@pytest.mark.slow
+def test_sizes_of_any_scale_reach_the_same_gain_ratio(published):
+    # Q is homogeneous in the sizes, and the scale of the inputs is that of the training samples.
+    ddlo, loop = compiled()
+    index, tests = time_frames(10000, 20000)
+    ratios, scale = [], ddlo.scale
+    for factor in (1, 0.1, 1000):
+        task_size = factor * published[0]
+        ddlo.scale = Scale.of(task_size[:16000])
+        ddlo.net.reset(0)
+        gain_min = ddlo.network.optimum(task_size)[0]
+        history = run_frames(loop, ddlo, task_size, gain_min, index, quiet=True)
+        ratios.append(history["gain_ratio"][-tests:].mean())
+        assert len(np.unique(history["decision"][-tests:], axis=0)) > 5
+    ddlo.scale = scale
+    assert min(ratios) > 0.984 and max(ratios) < 0.9945  # about the spread of seeds at this length
+
+
 def test_integer_task_sizes_do_not_overflow(network):
     task_size = np.random.default_rng(0).integers(10, 31, (40, 9), np.int32)
     ddlo = DDLO(MemoryDNN([9, 5, 9], 2, seed=0), network, recombine=True)

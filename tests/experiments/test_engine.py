@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 
 import numpy as np
@@ -19,7 +19,7 @@ from experiments.engine import Store, run_all
 from experiments.runs import Run, execute, origin
 from experiments.schemes import coordinate_descent
 from experiments.suite import normalised
-from MUMT import MUMT
+from MUMT import MUMT, Constants
 
 from ..conftest import DATA, ROOT
 from ..core.test_run import history_of
@@ -365,3 +365,15 @@ def test_interrupted_suite_resumes(tmp_path):
     assert process.returncode == 0 and errors == ""
     assert printed.startswith(f"{done} runs, {done} of them done before")
     assert (tmp_path / "results" / "figures" / "training_cost.png").is_file()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Constants)])
+def test_optimum_is_found_again_for_any_other_constant(name):
+    changed = {name: 1.7 * getattr(Run(), name)}
+    metrics = [
+        execute(Run(scheme, frames=200, **changed))[0] for scheme in ("optimum", "local only")
+    ]
+    assert metrics[0]["mean_gain_ratio"] == metrics[0]["optimal_share"] == 1
+    assert metrics[1]["mean_gain_ratio"] < 1
+    released = execute(Run("optimum", frames=200))[0]
+    assert metrics[0]["mean_utility"] != released["mean_utility"]

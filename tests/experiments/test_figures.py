@@ -585,3 +585,24 @@ def test_new_scheme_is_in_all_experiments_that_compare_schemes():
     code, printed, errors = python("-c", code)
     assert code == 0, errors
     assert printed.split() == ["schemes", "bandwidth", "delay_weight", "joint"]
+
+
+def coin(network, task_size, seed=0):
+    """Toss one coin for a frame."""
+    toss = np.random.default_rng(seed).integers(0, 2, (len(np.atleast_2d(task_size)), 1))
+    return np.tile(toss, network.N * network.M)
+
+
+def test_new_scheme_by_chance_gets_its_seeds(monkeypatch):
+    monkeypatch.setitem(SCHEMES, "coin", coin)
+    runs = Setting("coin", Run("coin")).runs(600, 3)
+    assert [run.seed for run in runs] == [0, 1, 2]
+    assert len({execute(run)[0]["mean_utility"] for run in runs}) == 3
+    monkeypatch.setitem(SCHEMES, "every other", every_other)
+    assert len(Setting("every other", Run("every other")).runs(600, 3)) == 1
+
+
+def test_new_schemes_look_different():
+    rows = pd.DataFrame({"label": ["mine", "optimum", "theirs", "ours", "local only", "yours"]})
+    drawn = [style["color"] + style["marker"] for style in plots._styles(rows)]
+    assert len(set(drawn)) == 6

@@ -24,6 +24,7 @@ from experiments.schemes import (
 from MUMT import MUMT, enumerate_decisions
 
 from ..core.reference import OnlyQ, Penalty, utility_of
+from ..core.test_network import Channel, channel_states
 
 EACH = {name: scheme for name, scheme in SCHEMES.items() if name != BEST_FIXED}
 SOLVERS = [milp, linear_relaxation]
@@ -266,6 +267,20 @@ def test_other_schemes_take_any_network():
     assert (coordinate_descent(network, d)[:, 0] == 0).all()
     x = best_fixed(Priorities(3, 3), d)
     np.testing.assert_array_equal(x, best_fixed(MUMT(3, 3), d))
+
+
+def test_schemes_take_a_network_with_another_state_where_they_can():
+    network, state = Channel(), channel_states(20)
+    best = enumerate_decisions(network, state)[0]
+    np.testing.assert_array_equal(utilities(optimum, network, state), best)
+    descent = utilities(coordinate_descent, network, state)
+    np.testing.assert_allclose(descent, best, rtol=1e-12)  # every task for itself
+    for scheme in (random, all_edge, all_local, SCHEMES[BEST_FIXED]):
+        x = scheme(network, state)
+        assert x.shape == (20, 3) and (network.compute_Q(state, x) >= best).all()
+    for scheme in (milp, linear_relaxation, dual_heuristic, equal_split_optimum):
+        with pytest.raises(ValueError, match="Channel"):
+            scheme(network, state)
 
 
 ALL = list({**SCHEMES, **JOINT_SCHEMES}.values())
