@@ -128,7 +128,7 @@ class MUMT(Constants):
             or not finite, or a decision is neither 0 nor 1.
         """
         task_size, decision = self.checked(task_size, decision)
-        Q = self.utility(self.task_costs(task_size), decision)
+        Q = self.utility(self.task_costs(task_size), decision, np)
         return float(Q) if Q.ndim == 0 else Q
 
     def bandwidth_allocation(self, task_size, decision):
@@ -150,7 +150,7 @@ class MUMT(Constants):
         task_size, decision = self.checked(task_size, decision)
         unweighted = copy.copy(self)
         unweighted.delay_weight = 1
-        return unweighted.user_costs(unweighted.task_costs(task_size), decision)[:3]
+        return unweighted.user_costs(unweighted.task_costs(task_size), decision, np)[:3]
 
     def optimum(self, task_size):
         """Return the least utility of all decisions and a decision that has it.
@@ -264,7 +264,7 @@ class MUMT(Constants):
     def _best_user_by_user(self, task_size, decisions):
         """Least Q of each frame and its decision, of the decisions (2**M, M) of each user."""
         costs = self.task_costs(task_size)[:, :, None]
-        parts = self.user_utility(costs, np.tile(decisions, self.N))  # (B, 2**M, N)
+        parts = self.user_utility(costs, np.tile(decisions, self.N), np)  # (B, 2**M, N)
         best = decisions[parts.argmin(axis=1)]  # (B, N, M)
         return sum_left_to_right(parts.min(axis=1)), best.reshape(task_size.shape)
 

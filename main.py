@@ -125,7 +125,7 @@ class DDLO:
             return checks.utilities("compute_Q", Q, x.shape[:-1])
 
         def recombined(candidates, x):
-            return self.network.recombine(self.network.task_costs(d), candidates, x)
+            return self.network.recombine(self.network.task_costs(d), candidates, x, np)
 
         candidates = self.net.decode(self.scale(d))  # 1. every DNN proposes a decision
         k, x = self.pick(candidates, score, recombined)  # 2. x* = argmin Q

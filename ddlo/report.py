@@ -125,7 +125,7 @@ def print_report(report, out):
     )
     lines += [
         ("distinct decisions", f"{r['distinct_decisions']} in the test frames"),
-        ("mean utility (J)", utility),
+        ("mean utility (J)" if "mean_energy" in r else "mean utility", utility),
     ]
     if "mean_energy" in r:
         of_users = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"

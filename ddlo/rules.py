@@ -25,7 +25,7 @@ def best_fixed(network, state):
         some = _evenly_spaced(state, MOST_NUMBERS // (len(decisions) * tasks))
         costs = network.task_costs(some)
         mean = [
-            network.user_utility(costs, np.tile(decision, network.N)).mean(axis=0)
+            network.user_utility(costs, np.tile(decision, network.N), np).mean(axis=0)
             for decision in decisions
         ]
         return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()

@@ -21,7 +21,7 @@ EXAMPLES = [
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 11
 
 
 @pytest.mark.slow
