@@ -188,9 +188,9 @@ def plot_history(history, tests, folder=None, fixed=None):
 
     def draw(axes):
         axes.fill_between(
-            frame, low, high, alpha=0.2, linewidth=0, label=f"range of {ROLLING} frames"
+            frame, low, high, alpha=0.2, linewidth=0, label=f"DDLO, range of {ROLLING} frames"
         )
-        axes.plot(frame, mean, label=f"mean of {ROLLING} frames")
+        axes.plot(frame, mean, label=f"DDLO, mean of {ROLLING} frames")
         for (name, Q), style in zip((fixed or {}).items(), ("--", "-.", ":", (0, (5, 1, 1, 1)))):
             axes.plot(frame, rolling_mean(Q, ROLLING), linestyle=style, label=LABELS[name])
         axes.axvline(
