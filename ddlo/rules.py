@@ -58,13 +58,13 @@ def smallest_local(network, task_size):
     return (np.arange(network.M) != smallest).astype(np.int32).reshape(len(d), -1)
 
 
-def rules(network, all_frames, frames, seed):
+def rules(network, frames, fixed, seed):
     """Return what each rule decides in frames (B, S): int32 (B, N*M) by name.
 
-    The best fixed decision is that of `all_frames`, (frames, S); the seed is of the random scheme.
+    `fixed` is the best fixed decision, (N*M,); the seed is of the random scheme.
     """
     shape = (len(frames), network.N * network.M)
-    decisions = {"best_fixed": np.tile(best_fixed(network, all_frames), (len(frames), 1))}
+    decisions = {"best_fixed": np.tile(fixed, (len(frames), 1))}
     if state_size(network) == shape[1]:
         decisions["smallest_local"] = smallest_local(network, frames)
     return decisions | {

@@ -1,5 +1,6 @@
 """What the tests share: the published data set, its network, command lines and processes."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -8,15 +9,65 @@ from pathlib import Path
 
 import pytest
 
+import main
 from ddlo.command_line import command_line
 from ddlo.dataset import load_data
-from MUMT import MUMT
+from MUMT import MUMT, Constants
 
 # A shell has its background processes ignore Ctrl-C, and so would those that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "MUMT_data_3X3.mat"
+
+# Users edit the parameters at the top of main.py, on which no test is to depend.
+RELEASED = {each.name: each.default for each in dataclasses.fields(Constants)} | {
+    "data": DATA,
+    "users": 3,
+    "tasks": 3,
+    "bandwidth": "equal",
+    "uplink": 100,
+    "frames": 20000,
+    "net_num": 3,
+    "hidden": (120, 80),
+    "learning_rate": 0.01,
+    "training_interval": 10,
+    "batch_size": 128,
+    "memory_size": 1024,
+    "flips": 0,
+    "user_flips": 0,
+    "recombine": False,
+    "seed": 0,
+    "resume": None,
+    "frozen": False,
+    "device": None,
+    "out": None,
+    "show": False,
+}
+OWN = {each.name: each.default for each in dataclasses.fields(main.Parameters)}
+for each in dataclasses.fields(main.Parameters):
+    each.default = RELEASED[each.name]
+    setattr(main.Parameters, each.name, each.default)
+    of_init = main.Parameters.__init__
+    if each.kw_only:
+        of_init.__kwdefaults__[each.name] = each.default
+of_init.__defaults__ = tuple(
+    each.default for each in dataclasses.fields(main.Parameters) if not each.kw_only
+)
+
+
+def released_options(*given):
+    """Return options of main.py that make its own parameters the released ones, but for those given."""
+    options = []
+    for name, value in RELEASED.items():
+        option = f"--{name.replace('_', '-')}"
+        if OWN[name] == value or option in given:
+            continue
+        if isinstance(value, bool):
+            options.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            options += [option, *(value if isinstance(value, tuple) else [value])]
+    return options
 
 
 def command(module):

@@ -557,7 +557,7 @@ def test_scale_is_saved_with_the_model(tmp_path):
 
 
 def test_scale_of_training_samples(published):
-    d = published[0][:16000]
+    d = published[0][:16000].copy()
     np.testing.assert_array_equal(Scale.of(d)(published[0]), 10 * published[0] - 200)
     np.testing.assert_array_equal(Scale()(d), 10 * d - 200)
     small = Scale.of(0.1 * d)

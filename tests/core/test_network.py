@@ -180,7 +180,9 @@ def test_utility_that_cannot_be_compiled_runs_step_by_step(tmp_path, capsys):
     reports = []
     for network in (Late(3, 3), NotCompilable(3, 3)):
         assert can_compile(DDLO(MemoryDNN([9, 9], 1), network))
-        parameters = Parameters(tmp_path / "data.mat", frames=700, hidden=(), out=tmp_path / "out")
+        parameters = Parameters(
+            data=tmp_path / "data.mat", frames=700, hidden=(), out=tmp_path / "out"
+        )
         reports.append(main.run(parameters, network))
         told = capsys.readouterr().err
         assert ("step by step" in told and told.count("\n") == 1) == (type(network) is not Late)

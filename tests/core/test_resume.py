@@ -14,7 +14,7 @@ from main import DDLO
 from memory import MemoryDNN
 from MUMT import MUMT
 
-from ..conftest import DATA, ROOT, command
+from ..conftest import DATA, ROOT, command, released_options
 from .test_memory import assert_same_state
 from .test_run import history_of, untrained
 
@@ -35,7 +35,9 @@ def first(tmp_path_factory):
 
 
 def test_resumed_run_goes_on_as_if_it_had_not_been_interrupted(first, tmp_path, published):
-    parameters = main.Parameters(DATA, frames=300, resume=first / "model", out=tmp_path / "out")
+    parameters = main.Parameters(
+        data=DATA, frames=300, resume=first / "model", out=tmp_path / "out"
+    )
     report = main.run(parameters)
     net = MemoryDNN.load(first / "model")
     ddlo, history = DDLO(net, MUMT(3, 3), recombine=True), history_of(tmp_path / "out")
@@ -92,7 +94,8 @@ def test_same_parameters_may_be_given_again(first, tmp_path, monkeypatch):
 
 def test_main_finds_its_data_from_another_folder(tmp_path):
     few = ("--frames", "20", "--hidden", "5", "--training-interval", "99", "--out", "here")
-    command = [sys.executable, str(ROOT / "main.py"), *few]
+    released = map(str, released_options("--data", *few))
+    command = [sys.executable, str(ROOT / "main.py"), *few, *released]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
     assert (tmp_path / "here" / "report.json").is_file()

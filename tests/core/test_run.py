@@ -22,7 +22,7 @@ from main import Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
 
-from ..conftest import DATA, ROOT, command, python, start_python
+from ..conftest import DATA, ROOT, command, python, released_options, start_python
 from .reference import OnlyQ, Penalty
 
 cli = command(main)
@@ -61,7 +61,8 @@ def by_command_line(tmp_path_factory):
     """The folder of a run, its exit code, stdout and stderr."""
     out = tmp_path_factory.mktemp("results") / "run"
     run = ("main.py", "--frames", 1300, "--net-num", 2, "--seed", 7, "--memory-size", 200)
-    return out, *python(*run, "--hidden", 30, 20, "--show", "--out", out)
+    run += ("--hidden", 30, 20, "--show", "--out", out)
+    return out, *python(*run, *released_options(*run))
 
 
 @pytest.mark.slow
@@ -109,7 +110,9 @@ def test_command_line_end_to_end(by_command_line):
 
 @pytest.mark.slow
 def test_same_seed_same_run_with_the_same_utility_as_a_custom_one(by_command_line, tmp_path):
-    parameters = Parameters(DATA, frames=1300, net_num=2, seed=7, memory_size=200, hidden=(30, 20))
+    parameters = Parameters(
+        data=DATA, frames=1300, net_num=2, seed=7, memory_size=200, hidden=(30, 20)
+    )
     parameters.out = tmp_path / "custom"
     report = main.run(parameters, OnlyQ(3, 3))
     histories = [history_of(out) for out in (by_command_line[0], parameters.out)]
@@ -160,7 +163,8 @@ def test_terminal_shows_progress_and_ctrl_c_ends_the_run(tmp_path):
     terminal, of_process = pty.openpty()
     termios.tcsetwinsize(of_process, (24, 100))  # else tqdm takes it for one without columns
     run = ("main.py", "--frames", 3000000, "--net-num", 1, "--hidden", 10)
-    with start_python(*run, "--out", tmp_path / "a" / "b", stderr=of_process) as process:
+    run += ("--out", tmp_path / "a" / "b")
+    with start_python(*run, *released_options(*run), stderr=of_process) as process:
         os.close(of_process)
         shown = shown_until(terminal, "gain ratio 0.")
         process.send_signal(signal.SIGINT)

@@ -33,7 +33,7 @@ def trained(folder, recombine, network=None):
     size = {"users": 3, "tasks": 2, "bandwidth": "optimal", "uplink": 40}
     few = {"frames": 60, "hidden": (20,), "training_interval": 1000, "seed": 3}
     flips = {"user_flips": 1, "recombine": recombine}
-    parameters = Parameters(folder / "data.mat", out=folder / "run", **size, **few, **flips)
+    parameters = Parameters(data=folder / "data.mat", out=folder / "run", **size, **few, **flips)
     main.run(parameters, network)
     return folder / "run" / "model"
 

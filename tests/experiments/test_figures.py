@@ -11,7 +11,7 @@ from scipy import stats
 from experiments import figures, plots, results, suite
 from experiments.engine import Store
 from experiments.runs import Run, execute
-from experiments.schemes import JOINT_SCHEMES, SCHEMES
+from experiments.schemes import JOINT_SCHEMES, SCHEMES, by_chance
 from experiments.suite import EXPERIMENTS, Experiment, Setting
 
 from ..conftest import ROOT, command, python
@@ -57,8 +57,8 @@ def test_settings_can_be_run_and_described(name):
     runs = {}
     for setting in of_all:
         of_one = setting.runs(600, 3)
-        by_chance = of_one[0].learns or of_one[0].scheme == "random"
-        assert [run.seed for run in of_one] == ([0, 1, 2] if by_chance else [0])
+        has_seeds = of_one[0].learns or by_chance(of_one[0].scheme)
+        assert [run.seed for run in of_one] == ([0, 1, 2] if has_seeds else [0])
         for run in of_one:
             runs[str(run)] = run
             assert run.frames == max(1, int(600 * setting.fraction))
@@ -444,7 +444,9 @@ def test_stored_runs_are_not_done_again(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     fewer = ("--seeds", 2, "--frames", 900, "--only", "schemes", "--out", "again")
     assert cli(monkeypatch, *fewer) is None
-    assert "17 runs, 17 of them done before" in capsys.readouterr().out
+    settings = EXPERIMENTS["schemes"].settings
+    runs = sum(len(setting.runs(900, 2)) for setting in settings)
+    assert f"{runs} runs, {runs} of them done before" in capsys.readouterr().out
     again, before = (pd.read_csv(folder / out / "results.csv") for out in ("again", "out"))
     before = before[(before.experiment == "schemes") & (before.seed < 2)]
     shared = ["label", "seed", "mean_utility", "mean_gain_ratio"]
