@@ -15,14 +15,10 @@ def make_net(parameters, network, sizes, training):
     `sizes` are the entries of a state and of a decision, `training` the states (samples, S).
     """
     p, (n_in, n_out) = parameters, sizes
+    names = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "seed")
     return MemoryDNN(
         net=[n_in, *p.hidden, n_out],
-        net_num=p.net_num,
-        learning_rate=p.learning_rate,
-        training_interval=p.training_interval,
-        batch_size=p.batch_size,
-        memory_size=p.memory_size,
-        seed=p.seed,
+        **{name: getattr(p, name) for name in names},
         candidates=Flips(p.flips, p.user_flips, network.N),
         scale=Scale.of(training),
     )
