@@ -17,7 +17,8 @@ import memory
 from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips
 from ddlo.dataset import generate, save_data, time_frames
-from ddlo.report import make_report, plot_history
+from ddlo.report import make_report, plot_history, print_report
+from ddlo.rules import smallest_local
 from main import Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -79,6 +80,8 @@ def test_command_line_end_to_end(by_command_line):
     parameters = json.loads((out / "parameters.json").read_text())
     assert parameters["frames"] == 1300 and parameters["hidden"] == [30, 20]
     assert {"python", "tensorflow", "numpy"} <= set(parameters["versions"])
+    if (ROOT / ".git").exists():  # a downloaded archive has no commit
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", parameters["commit"])
     assert parameters["network"].pop("class") == "MUMT"
     assert MUMT(**parameters["network"]) == MUMT(3, 3)
 
@@ -286,6 +289,35 @@ def test_report_by_hand():
     )
     assert report["distinct_decisions"] == 2
     assert all(type(value) is not np.float64 for value in [*report.values(), *utility.values()])
+
+
+def test_one_decision_for_all_frames_does_not_beat_the_best_fixed_one(network, published, capsys):
+    task_size, gain_min = published
+    index, collapsed = np.arange(1000), np.tile([1, 1, 0], 3)
+    for decision in (collapsed, np.ones(9)):
+        Q = network.compute_Q(task_size[index], decision)
+        ratio = gain_min[index] / Q
+        history = {"index": index, "Q": Q, "decision": np.tile(decision, (1000, 1))}
+        data = (task_size, gain_min, "optimum")
+        report, _ = make_report(history | {"gain_ratio": ratio}, 200, network, data, 0)
+        assert report["distinct_decisions"] == 1 and not report["beats_best_fixed"]
+        seconds = ("loop_seconds", "seconds_per_frame", "compile_seconds", "total_seconds")
+        print_report(report | dict.fromkeys(seconds, 0), "out")
+        printed = capsys.readouterr().out
+        assert "DDLO does not beat the best fixed decision" in printed
+        assert "distinct decisions 1 in" in printed
+    optimum, x = network.optimum(task_size[index])
+    history = {"index": index, "Q": optimum, "decision": x, "gain_ratio": np.ones(1000)}
+    report, _ = make_report(history, 200, network, data, 0)
+    assert report["beats_best_fixed"] and report["distinct_decisions"] > 5
+
+
+def test_smallest_task_local_by_hand(network, published):
+    x = smallest_local(MUMT(2, 3), [[10, 9, 11, 0, 5, 4], [7, 7, 8, 0, 0, 0]])
+    assert x.tolist() == [[1, 0, 1, 1, 1, 0], [0, 1, 1, 0, 1, 1]]
+    d, gain_min = (array[-4000:] for array in published)
+    ratio = gain_min / network.compute_Q(d, smallest_local(network, d))
+    assert round(ratio.mean(), 5) == 0.99243 and round(np.mean(ratio == 1), 2) == 0.16
 
 
 @pytest.mark.parametrize("frames", [1, 30, 200])
