@@ -135,7 +135,7 @@ def differences(of_file, network):
         if name in ("class", "rand_seed") or name not in of_file:
             continue
         try:
-            same = np.all(np.equal(*np.broadcast_arrays(of_file[name], value)))
+            same = np.array_equal(*np.broadcast_arrays(of_file[name], value))
         except (TypeError, ValueError):
             same = False
         if not same:

@@ -43,7 +43,7 @@ def write_mat(path, content):
     import scipy.io
 
     with atomic_file(path) as partial, open(partial, "wb") as file:
-        scipy.io.savemat(file, content, oned_as="row", do_compression=True)
+        scipy.io.savemat(file, content, oned_as="row", do_compression=True, long_field_names=True)
 
 
 def _read_hdf5(path):

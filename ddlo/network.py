@@ -7,6 +7,7 @@ task sizes. All else it may have is used where it is there: optimum, reference, 
 """
 
 import functools
+from contextlib import suppress
 from dataclasses import fields
 from typing import Literal
 
@@ -19,6 +20,8 @@ from MUMT import MUMT, Constants
 # How users share the bandwidth, by the values of main.py's parameter `bandwidth`.
 NETWORKS = {"equal": MUMT, "optimal": JointMUMT}
 Sharing = Literal[tuple(NETWORKS)]
+# What may be a constant of a network.
+CONSTANTS = (str, int, float, list, tuple, np.ndarray, np.generic)
 
 
 def make_network(parameters):
@@ -44,10 +47,12 @@ def describe_network(network):
     constants |= vars(network)
     described = {"class": type(network).__name__}
     for name, value in constants.items():
-        if name[0] != "_" and isinstance(
-            value, (str, int, float, list, tuple, np.ndarray, np.generic)
-        ):
-            described[name] = value if isinstance(value, str) else np.asarray(value).tolist()
+        if name[0] == "_" or not isinstance(value, CONSTANTS):
+            continue
+        with suppress(ValueError):  # a ragged list is no array
+            array = np.asarray(value)
+            if array.dtype.kind in "biufU":
+                described[name] = array.tolist()
     return described
 
 

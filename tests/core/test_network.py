@@ -206,6 +206,32 @@ def test_constants_of_a_data_set_are_compared(tmp_path):
     assert "Constants" not in describe_network(other) and describe_network(other)["N"] == 2
 
 
+class Attributes(MUMT):
+    """Attributes of all kinds: those that are constants are described, and fit into a data set."""
+
+    a_rather_long_name_of_a_constant_of_ours = 3
+    words, ragged, nothing, table = "text", [1, [2, 3]], None, {"a": 1}
+    several = (1, 2.5)
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.own = np.eye(2)
+
+
+def test_attributes_that_are_constants(tmp_path):
+    described = describe_network(Attributes())
+    assert described["a_rather_long_name_of_a_constant_of_ours"] == 3
+    assert described["words"] == "text" and described["several"] == [1, 2.5]
+    assert described["own"] == [[1, 0], [0, 1]] and described["delay_weight"] == 1
+    assert not {"ragged", "nothing", "table", "separable", "compute_Q"} & described.keys()
+    save_data(tmp_path / "data.mat", generate(Attributes(), 20))
+    assert load_data(tmp_path / "data.mat", Attributes())[0].shape == (20, 4)
+    other = Attributes()
+    other.own = 2 * np.eye(2)
+    with pytest.raises(ValueError, match=r"own is \[\[1.0, 0.0\], \[0.0, 1.0\]\] in the file"):
+        load_data(tmp_path / "data.mat", other)
+
+
 class Channel:
     """A state that is more than task sizes: a channel gain of every user, then the size of its task."""
 
