@@ -28,7 +28,6 @@ ENUMERATED_TASKS = 12
 # long as those of all users are no more than so many numbers, which take about 2 GB.
 ENUMERATED_TASKS_PER_USER, ENUMERATED_NUMBERS = 20, 2**26
 
-
 # The names of the released package, which reach the attributes here, too.
 RELEASED_NAMES = {
     "El": "local_energy_per_bit",
@@ -75,9 +74,8 @@ class MUMT(Constants):
     N: int  # users (wireless devices, WDs), at least 1
     M: int  # tasks of each user in a time frame, at least 1
     rand_seed: int = 1  # as released; nothing is random here
-    uplink_bandwidth: float = field(
-        default=100 / 8, kw_only=True
-    )  # CUL, of the cell, MB/s, positive
+    # CUL, of the cell, MB/s, positive
+    uplink_bandwidth: float = field(default=100 / 8, kw_only=True)
 
     def __post_init__(self):
         for name in RELEASED_NAMES.values():  # set before N and M were known, and so not checked
