@@ -347,8 +347,8 @@ class MemoryDNN:
         """Return the MemoryDNN saved to `path`, which resumes exactly where the saved one stopped.
 
         `candidates` and `scale` take the place of the saved ones; those that are none of ours (of
-        ddlo.candidates.RULES, or a ddlo.inputs.Scale) have to be given again. Raises FileNotFoundError if there is no such
-        file, ValueError if it is not one of `save`'s.
+        ddlo.candidates.RULES, or a ddlo.inputs.Scale) have to be given again. Raises
+        FileNotFoundError if there is no such file, ValueError if it is not one of `save`'s.
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
             parameters = text("parameters")

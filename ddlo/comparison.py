@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
-# What a measure is called in texts, and its unit.
+# What a measure is called in texts.
 MEASURES = {
     "gain_ratio": "gain ratio",
     "difference": "difference to the {reference}",
@@ -16,6 +16,7 @@ MEASURES = {
 }
 # References that no utility can be below, and how far rounding may take it, relative.
 BOUNDS, ROUNDING = ("optimum", "lower bound"), 1e-9
+COARSEST = 1e-3  # relative: no number with fewer digits is taken for a rounded one
 
 
 def measure_of(gain_min):
@@ -54,7 +55,7 @@ def precision(value):
     """Return how far a number may be from what it was rounded from, to digits or single precision."""
     value = float(value)
     exponent = Decimal(repr(value)).normalize().as_tuple().exponent  # of the last digit
-    digits = 0.5 * 10.0 ** min(0, exponent)
+    digits = min(0.5 * 10.0 ** min(0, exponent), COARSEST * abs(value))
     single = float(np.float32(value)) == value
     return max(digits, (np.finfo(np.float32).eps if single else ROUNDING) * abs(value))
 

@@ -8,6 +8,7 @@ import scipy.io
 
 import main
 from ddlo.bandwidth import JointMUMT
+from ddlo.comparison import compared, precision
 from ddlo.compiled import can_compile, compile_loop
 from ddlo.dataset import generate, load_data, save_data
 from ddlo.network import check_network, describe_network, one_frame
@@ -291,6 +292,19 @@ def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "mean difference to the optimum" in printed and "no meaning" in printed
     assert (tmp_path / "out" / "difference.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "gain_min, tolerance", [(1.0, 1e-3), (0.0, 0), (697.14, 0.005), (2.5, 2.5e-3)]
+)
+def test_precision_is_small_against_the_number(gain_min, tolerance):
+    assert precision(gain_min) == pytest.approx(tolerance)
+    for sign in (1, -1):
+        measure = "gain_ratio" if sign * gain_min >= 0 else "difference"
+        best, bound = np.array([sign * gain_min]), 1.01 * tolerance + 1e-8
+        compared(measure, best - 0.99 * tolerance, best)
+        with pytest.raises(ValueError, match="gain_min must be the optimum"):
+            compared(measure, best - bound, best)
 
 
 @pytest.mark.parametrize("reference", ["optimum", "lower bound"])
