@@ -307,7 +307,8 @@ def test_sizes_of_any_scale_reach_the_same_gain_ratio(published):
         ratios.append(history["gain_ratio"][-tests:].mean())
         assert len(np.unique(history["decision"][-tests:], axis=0)) > 5
     ddlo.scale = scale
-    assert min(ratios) > 0.984 and max(ratios) < 0.9945  # about the spread of seeds at this length
+    # Four seeds and these factors were found to reach 0.9865 to 0.9909 at this length.
+    assert min(ratios) > 0.9855 and max(ratios) < 0.992
 
 
 def test_integer_task_sizes_do_not_overflow(network):
