@@ -179,11 +179,19 @@ class MUMT(Constants):
         task_size = checks.block("task_size", self.checked_sizes(task_size))
         if self.N * self.M <= ENUMERATED_TASKS:
             return enumerate_decisions(self, task_size)
+        return self.optimum_by_user(task_size)
+
+    def optimum_by_user(self, task_size):
+        """Return what `optimum` does, found user by user whatever the number of tasks in all.
+
+        Takes arguments and raises errors as `optimum`; Q has to be separable.
+        """
         if not self.separable:
             raise ValueError(
-                f"{type(self).__name__}.optimum takes at most {ENUMERATED_TASKS} tasks in all, as its "
-                f"utility is not separable across users, got {self.N * self.M}"
+                f"the utility of {type(self).__name__} is not separable across users: its optimum is "
+                f"known up to {ENUMERATED_TASKS} tasks in all, got {self.N * self.M}"
             )
+        task_size = checks.block("task_size", self.checked_sizes(task_size))
         self.check_enumerable()
         return in_parts(self._best_user_by_user, task_size, self.M, self.N * self.M)
 

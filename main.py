@@ -20,16 +20,9 @@ from ddlo.dataset import check_data, load_data, time_frames, training_samples
 from ddlo.files import atomic_folder, write_json
 from ddlo.inputs import RELEASED
 from ddlo.network import Sharing, describe_network, make_network, state_size
+from ddlo.plots import plot_history, show
 from ddlo.progress import progress_bar
-from ddlo.report import (
-    energy_and_delay,
-    make_report,
-    plot_history,
-    print_report,
-    save_history,
-    show,
-    versions,
-)
+from ddlo.report import energy_and_delay, make_report, print_report, save_history, versions
 from MUMT import Constants
 
 # TensorFlow, SciPy and Matplotlib are imported where they are needed: --help does without them.
@@ -246,7 +239,7 @@ def run(parameters, network=None, data=None):
         history |= energy_and_delay(network, states[index], history["decision"])
         report, fixed = make_report(history, tests, network, data, p.seed)
         plot_history(history, tests, folder, fixed)
-        net.plot_cost(folder / "training_cost.png")
+        net.plot_cost(folder / "training_cost")
         net.save(folder / "model.npz")
         save_history(folder / "history.mat", history, net.cost_his)
         metadata = {"network": describe_network(network), "device": device} | versions()

@@ -272,10 +272,10 @@ class MemoryDNN:
     def plot_cost(self, path=None):
         """Plot the training cost of every DNN against training steps.
 
-        Saved to `path` if given; else shown in a window, or without a screen saved to
-        training_cost.png.
+        Saved to `path` if given, as PNG, PDF and CSV (what is drawn) if it has no suffix; else shown in
+        a window, or without a screen saved to training_cost.png.
         """
-        from ddlo.report import plot_training_cost
+        from ddlo.plots import plot_training_cost
 
         plot_training_cost(self.cost_his, path)
 

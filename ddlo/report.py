@@ -1,4 +1,4 @@
-"""What a run reports: numbers, plots, and training costs for TensorBoard."""
+"""What a run reports: numbers, and training costs for TensorBoard."""
 
 import os
 import platform
@@ -11,21 +11,8 @@ import numpy as np
 from ddlo import FRAMES_PER_CALL
 from ddlo.comparison import MEASURES, compared, measure_of, optimal_share
 from ddlo.matfiles import write_mat
+from ddlo.plots import LABELS
 from ddlo.rules import best_fixed, rules
-
-ROLLING = 60  # time frames under the rolling mean of the gain ratio, as released
-# What the rules without learning are called in texts.
-LABELS = {
-    "best_fixed": "best fixed decision",
-    "smallest_local": "smallest task local",
-    "all_edge": "full offloading",
-    "all_local": "local only",
-}
-AXES = {
-    "gain_ratio": "Gain ratio (least utility / utility reached)",
-    "difference": "Utility above the least one",
-    "Q": "Utility Q (smaller is better)",
-}
 
 
 def make_report(history, tests, network, data, seed):
@@ -144,6 +131,11 @@ def versions():
     return {"versions": package_versions(), "commit": commit()}
 
 
+def versions_text(of_packages=None):
+    """Return the versions of Python and of packages as a text: these, or else those in use."""
+    return ", ".join(f"{name} {v}" for name, v in (of_packages or package_versions()).items())
+
+
 def package_versions():
     """Return the versions of Python and of the packages that results may depend on, as a dict."""
     packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
@@ -167,84 +159,6 @@ def save_history(path, history, costs):
     write_mat(path, history | {"costs": np.array(costs)})
 
 
-def rolling_mean(values, window):
-    """Return the means of the last `window` values up to each one, or of as many as there are."""
-    total = np.concatenate([np.zeros(window), np.cumsum(values, dtype=float)])
-    return (total[window:] - total[:-window]) / np.minimum(np.arange(1, len(values) + 1), window)
-
-
-def plot_history(history, tests, folder=None, fixed=None):
-    """Plot the measure of a history, the last `tests` frames of which are test frames.
-
-    That is the gain ratio, or else the difference or the utility, as a rolling mean; a band goes from
-    the rolling minimum to the maximum. `fixed` are utilities (frames,) of rules by name, to be plotted
-    beside it. Saved to `folder` as gain_ratio.png, difference.png or Q.png, else shown in a window.
-    """
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
-
-    measure = next(name for name in MEASURES if name in history)
-    values, label = history[measure], AXES[measure]
-    frame = np.arange(1, len(values) + 1)
-    window = {"size": ROLLING, "origin": (ROLLING - 1) // 2, "mode": "nearest"}  # ends at the frame
-    low, high = minimum_filter1d(values, **window), maximum_filter1d(values, **window)
-    mean = rolling_mean(values, ROLLING)
-
-    def draw(axes):
-        axes.fill_between(
-            frame, low, high, alpha=0.2, linewidth=0, label=f"DDLO, range of {ROLLING} frames"
-        )
-        axes.plot(frame, mean, label=f"DDLO, mean of {ROLLING} frames")
-        for (name, Q), style in zip((fixed or {}).items(), ("--", "-.", ":", (0, (5, 1, 1, 1)))):
-            axes.plot(frame, rolling_mean(Q, ROLLING), linestyle=style, label=LABELS[name])
-        axes.axvline(
-            frame[-tests] - 0.5, color="k", linestyle="--", linewidth=1, label="test begins"
-        )
-        axes.set(xlabel="Time frame", ylabel=label)
-        axes.legend(loc="lower right" if measure == "gain_ratio" else "best", framealpha=1)
-
-    _plot(draw, folder and folder / f"{measure}.png")
-
-
-def plot_training_cost(costs, path=None):
-    """Plot the training cost of every DNN, K lists of float, against training steps.
-
-    Saved to `path` if given; else shown in a window, or without a screen saved to training_cost.png.
-    """
-    if path is None and not has_screen():
-        path = "training_cost.png"
-        print(f"no screen to show the training cost on: saved to {path}")
-    step = np.arange(1, len(costs[0]) + 1)
-
-    def draw(axes):
-        for k, cost in enumerate(costs):
-            axes.plot(step, cost, linewidth=0.7, alpha=0.8, label=f"DNN {k + 1}")
-        axes.set(xlabel="Training step", ylabel="Training cost (cross-entropy, nats)", yscale="log")
-        if len(costs) <= 12:  # a longer legend would hide the lines
-            axes.legend(ncols=3, loc="upper right", framealpha=1)
-
-    _plot(draw, path)
-
-
-def show(net, history, tests, fixed):
-    """Open windows with the plots of a run until the user closes them."""
-    import matplotlib.pyplot as plt
-
-    if not has_screen():
-        print("no screen to show the plots on")
-        return
-    with plt.ion():
-        plot_history(history, tests, fixed=fixed)
-        net.plot_cost()
-    plt.show()
-
-
-def has_screen():
-    """Whether Matplotlib can open windows here."""
-    import matplotlib.pyplot as plt
-
-    return plt.get_backend().lower() != "agg"
-
-
 def log_costs(writer, costs, steps):
     """Write training costs (training steps, K) for TensorBoard, as steps after the first `steps`."""
     from ddlo.backend import tf
@@ -257,19 +171,6 @@ def log_costs(writer, costs, steps):
             name = f"training cost/DNN {k + 1}"
             tf.summary.write(name, costs[i, k], step=steps + i + 1, metadata=metadata)
     writer.flush()
-
-
-def _plot(draw, path):
-    """Draw on a new figure's axes, and save it to the path or show it in a window."""
-    import matplotlib.pyplot as plt
-    from matplotlib.figure import Figure
-
-    figure = (plt.figure if path is None else Figure)(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    draw(axes)
-    axes.margins(x=0)
-    axes.grid(alpha=0.3)
-    plt.show() if path is None else figure.savefig(path, dpi=150)
 
 
 def _plain(value):

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from ddlo import checks
 from ddlo.command_line import command_line
 from ddlo.files import atomic_folder, write_json
-from ddlo.report import versions
+from ddlo.plots import new_figure, save, styled
+from ddlo.report import versions, versions_text
 
 from .runs import machine
 
@@ -78,14 +79,12 @@ def main(options):
             "command": " ".join(["python -m experiments.benchmark", *sys.argv[1:]]),
             "machine": machine(),
             "device": device,
-            "versions": versions(),
+            **versions(),
             "repeats": 1 if o.quick else o.repeats,
             "wrong": wrong,
         }
         for what in dict.fromkeys(row["grows"] for row in rows.get("growth", [])):
-            plot(what, [row for row in rows["growth"] if row["grows"] == what]).savefig(
-                folder / f"growth_{what}.png", dpi=150
-            )
+            save_growth(what, [row for row in rows["growth"] if row["grows"] == what], folder)
         write_json(folder / "benchmark.json", {"about": about} | rows)
         text = markdown(about, rows)
         (folder / "benchmark.md").write_text(text, encoding="utf-8")
@@ -97,16 +96,15 @@ def main(options):
 
 def plot(what, rows):
     """Return a log-log plot of the seconds of runs against what grows, and of pure arithmetic."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
-    from .plots import log_axis
+    from .drawing import log_axis
 
     x = [row["value"][0] if what == "hidden" else row["value"] for row in rows]
     seconds, low, high = (
         [row[name] for row in rows] for name in ("seconds", "seconds_least", "seconds_most")
     )
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = new_figure(2.6)
     axes = figure.add_subplot()
     axes.fill_between(x, low, high, alpha=0.2, linewidth=0)
     axes.plot(x, seconds, "o-", label="measured, and the range of repeats")
@@ -118,19 +116,26 @@ def plot(what, rows):
     axes.set_xticks(x, [f"{value:,}" for value in x])
     axes.xaxis.set_minor_formatter(NullFormatter())
     log_axis(axes.yaxis)
-    axes.grid(alpha=0.3, which="both")
     axes.legend()
     return figure
+
+
+@styled
+def save_growth(what, rows, folder):
+    """Write the plot of what grows, and its rows as CSV."""
+    import pandas as pd
+
+    save(plot(what, rows), folder / f"growth_{what}")
+    pd.DataFrame(rows).to_csv(folder / f"growth_{what}.csv", index=False)
 
 
 def markdown(about, rows):
     """Return what is in benchmark.json as a page of tables."""
     from .results import markdown_table
 
-    packages = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     origin = (
         f"From `{about['command']}` on {about['machine']}, TensorFlow on {about['device']}, medians of "
-        f"{about['repeats']} repeats. {packages}."
+        f"{about['repeats']} repeats. Versions: {versions_text(about['versions'])}."
     )
     lines = [
         "# Benchmark",

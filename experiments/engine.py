@@ -143,7 +143,7 @@ def _batches(runs, workers):
     order = {compiled: i for i, compiled in enumerate(work)}
     runs = sorted(
         runs,
-        key=lambda run: (-work[run.compiled], order[run.compiled], run.uplink, run.delay_weight),
+        key=lambda run: (-work[run.compiled], order[run.compiled], str(run.problem)),
     )
     limit = min(BATCH_SECONDS, sum(work.values()) / (2 * workers))
     batches = []

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from ddlo import checks
 from ddlo.command_line import command_line
 from ddlo.files import atomic_folder
-from ddlo.report import versions
+from ddlo.plots import save, styled
+from ddlo.report import versions_text
 
 from .engine import Store, run_all
 from .suite import EXPERIMENTS
@@ -30,7 +31,7 @@ class Options:
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
     frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
-    quick: bool = False  # 2 seeds and 2000 frames at most, and fewer networks
+    quick: bool = False  # 2 seeds and 2000 frames at most, and fewer settings
     out: Path = Path("results/figures")  # output folder; other files in it stay
     processes: int | None = None  # runs at a time on this machine; default: one on each core
     scheduler: str | None = None  # address of a Dask cluster's scheduler, to run them there
@@ -79,6 +80,7 @@ def main(options):
         sys.exit(f"{len(failed)} of {len(runs)} runs failed, see {o.out}/results.md")
 
 
+@styled
 def write_results(folder, chosen, frames, seeds, store, failed):
     """Write plots, their data and tables of experiments, lists of settings by name."""
     from . import results  # takes longer to import than the rest
@@ -92,26 +94,24 @@ def write_results(folder, chosen, frames, seeds, store, failed):
             continue
 
         def curves(array, settings=settings):
-            """Return an array of `runs.execute` of all seeds, by the settings' labels."""
+            """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
             of_settings = {}
             for setting in settings:
                 done = [run for run in setting.runs(frames, seeds) if run not in failed]
-                if done:
+                if done and setting.run.learns:
                     of_settings[setting.label] = [store.load(run)[1][array] for run in done]
             return of_settings
 
         rows.attrs["across"] = EXPERIMENTS[name].across
         figure, data = EXPERIMENTS[name].plot(rows, curves)
-        figure.savefig(folder / f"{name}.png", dpi=150)
-        figure.savefig(folder / f"{name}.pdf")
+        save(figure, folder / name)
         data.to_csv(folder / f"{name}.csv", index=False)
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     about = (
         f"From `{' '.join(['python -m experiments.figures', *sys.argv[1:]])}`: {frames} time frames per "
         f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
         f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
         "interval over seeds (Student's t). Times are of one core while other runs use the others. "
-        f"Versions: {packages}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
+        f"Versions: {versions_text()}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
     )
     (folder / "results.md").write_text(results.page(table, about), encoding="utf-8")
 

@@ -76,7 +76,8 @@ def summary(runs):
     """Return a row per setting of an experiment's runs: metrics as means, and ci95 columns.
 
     Further columns are seeds, failed (numbers of runs), min and max of the mean gain ratio, and
-    learns: with how many seeds it is above that of the best fixed decision.
+    learns: with how many seeds it is above that of the best fixed decision, unless runs are shorter
+    than the released one, or nothing learns.
     """
     rows = []
     metrics = [name for name in FORMATS if name in runs]
@@ -91,8 +92,9 @@ def summary(runs):
             row |= {name: mean, f"{name}_ci95": float(ci95)}
         ratio = done.get("mean_gain_ratio", pd.Series(dtype=float))
         row |= {"min": ratio.min(), "max": ratio.max()}
-        if "fixed_gain_ratio" in done:
-            row["learns"] = int((ratio > done.fixed_gain_ratio).sum())
+        if "fixed_gain_ratio" in done and (of_setting.frames >= Run.frames).all():
+            known = done.fixed_gain_ratio.notna().any()
+            row["learns"] = (ratio > done.fixed_gain_ratio).sum() if known else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -103,7 +105,8 @@ def text(row, metric):
     if metric == "min_max":
         return f"{row['min']:.4f} {row['max']:.4f}" if row.seeds else "-"
     if metric == "learns":
-        return f"{row.learns:g} of {row.seeds}" if "learns" in row and row.seeds else "-"
+        known = row.seeds and not np.isnan(row.get("learns", np.nan))
+        return f"{row.learns:g} of {row.seeds}" if known else "-"
     mean, ci95 = row.get(metric, np.nan), row.get(f"{metric}_ci95", np.nan)
     if np.isnan(mean):
         return "-"
@@ -116,20 +119,21 @@ def text(row, metric):
 def tables(name, runs):
     """Return the tables of an experiment, from its runs: lines of Markdown by title."""
     experiment, rows = EXPERIMENTS[name], summary(runs)
+    metrics = [metric for metric in experiment.metrics if metric != "learns" or metric in rows]
     if experiment.across:
         return {
             FORMATS[metric][0]: _across(experiment, rows, metric)
             for metric in experiment.metrics
             if metric in rows
         }
-    headings = ["", *(FORMATS[metric][0] for metric in experiment.metrics)]
+    headings = ["", *(FORMATS[metric][0] for metric in metrics)]
     lines = []
     for _, row in rows.iterrows():
         label = f"{row.label} (as released)" if row.is_released and "=" in row.label else row.label
-        lines.append([label, *(text(row, metric) for metric in experiment.metrics)])
-        if "learns" in experiment.metrics:
+        lines.append([label, *(text(row, metric) for metric in metrics)])
+        if "learns" in metrics:
             lines[-1].append(AS_RELEASED if row.is_released else RELEASED.get(row.label, ""))
-    if "learns" in experiment.metrics:
+    if "learns" in metrics:
         headings.append("released package's DNNs, single runs")
     return {"": markdown_table(headings, lines)}
 

@@ -26,7 +26,7 @@ from ddlo.sizes import PUBLISHED, task_sizes
 from main import DDLO, run_frames
 from MUMT import Constants
 
-from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, by_chance
+from .schemes import BEST_FIXED, by_chance, scheme_of
 
 ROOT = Path(__file__).parents[1]
 # The code that results depend on, but for schemes.py where nothing learns.
@@ -47,7 +47,7 @@ class Run(Constants):
     The network's constants are fields as well. No run is changed once it is made.
     """
 
-    scheme: str = "DDLO"  # or a key of SCHEMES or JOINT_SCHEMES
+    scheme: str = "DDLO"  # or a label of a scheme in schemes.py
     seed: int = 0  # of weights and mini-batches, or of a scheme by chance
     data: str = "data/MUMT_data_3X3.mat"  # below the package's folder, or "" to generate task sizes
     sizes: tuple[float, float] = PUBLISHED  # MB, of those
@@ -103,7 +103,11 @@ class Run(Constants):
         """Rough number of seconds that it takes, to schedule runs and to estimate the time left."""
         size = self.users * self.tasks / 9
         if not self.learns:
-            slow = {"optimum by MILP": 0.0005 * size, "coordinate descent": 2e-6 * size**3}
+            slow = {
+                "optimum by MILP": 0.0005 * size,
+                "coordinate descent": 2e-6 * size**3,
+                "enumeration of all decisions": 1e-7 * size * 2 ** (9 * size),
+            }
             return 0.2 + slow.get(self.scheme, 0) * self.frames
         layers = (9 * size, *self.hidden, 9 * size)
         weights = sum(n_in * n_out for n_in, n_out in pairwise(layers))
@@ -165,12 +169,12 @@ def execute(run):
     """
     started = time.perf_counter()
     network, metrics, curves = run.network, {}, {}
-    task_size, gain_min, reference = problem_data(run.problem, digest_of(run.data))
+    task_size, gain_min, reference = problem_data(run.problem, digest_of(run.data), run.frames)
     index, tests = time_frames(run.frames, len(task_size))
     test = index[-tests:]
     d = task_size[test]
     if run.scheme == BEST_FIXED or (run.learns and network.separable):
-        fixed = best_fixed(network, task_size[index])
+        fixed = best_fixed(network, d)
     if run.learns:
         ddlo, loop = _compiled(run.compiled)
         ddlo.network = network
@@ -196,11 +200,10 @@ def execute(run):
     else:
 
         def scheme(task_size):
-            if run.scheme == BEST_FIXED:  # of all frames, not of these
+            if run.scheme == BEST_FIXED:  # of all test frames, not of these
                 return np.tile(fixed, (len(task_size), 1))
-            scheme = (SCHEMES | JOINT_SCHEMES)[run.scheme]
             seed = {"seed": run.seed} if by_chance(run.scheme) else {}
-            return scheme(network, task_size, **seed)
+            return scheme_of(run.scheme)(network, task_size, **seed)
 
         scheme(d[:1])  # imports what it needs
         x, seconds = timed(scheme, d)
@@ -233,10 +236,11 @@ def timed(function, *arguments, **options):
 
 
 @lru_cache
-def problem_data(problem, digest):
-    """Return task sizes, gain_min and what it is, for a run's `problem` and its file's digest.
+def problem_data(problem, digest, frames):
+    """Return task sizes, gain_min and what it is, for a run's `problem`, its file's digest and frames.
 
-    The reference is found again wherever the network is not the one the file is for.
+    The reference is found again wherever the network is not the one the file is for: of the samples
+    that so many frames use, the others are NaN.
     """
     p, network = problem, problem.network
     if p.data:
@@ -247,7 +251,9 @@ def problem_data(problem, digest):
         task_size = data[0]
     else:
         task_size = task_sizes(range(SAMPLES), p.users, p.tasks, p.sizes).astype(float)
-    gain_min, _, reference = reference_of(network, task_size)
+    used = np.unique(time_frames(frames, len(task_size))[0])
+    gain_min = np.full(len(task_size), np.nan)
+    gain_min[used], _, reference = reference_of(network, task_size[used])
     return task_size, gain_min, reference
 
 

@@ -4,24 +4,25 @@ Each is a function of a network and task sizes in MB, (frames, N*M), or another 
 that returns decisions, int32 (frames, N*M): 1 to offload, 0 to process on the device. A scheme by chance
 also has a parameter `seed`. They raise ValueError if the states have another shape, those that look at
 task sizes also if one is negative or not finite, and if they do not suit the network: optimum, coordinate
-descent and the fixed and random ones take any, the others a MUMT. The solvers get many frames as one
-program, whose optimum is that of each, as frames do not depend on each other.
+descent, the enumeration of all decisions and the fixed and random ones take any, smallest_local one whose
+state is task sizes, the others a MUMT. The solvers get many frames as one program, whose optimum is that
+of each, as frames do not depend on each other.
 """
 
 import inspect
 
 import numpy as np
 
-from ddlo import checks
+from ddlo import checks, rules
 from ddlo.dataset import reference_of
 from ddlo.network import describe_network, state_size
-from ddlo.rules import best_fixed
 from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
 TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
 SECONDS_OF_A_FRAME = 60  # after which no optimum is found
+MOST_ENUMERATED_TASKS, ENUMERATED_AT_A_TIME = 24, 2**16
 
 
 def optimum(network, task_size):
@@ -85,6 +86,34 @@ def linear_relaxation(network, task_size):
     return _solved(solve, network, task_size, TASKS_OF_AN_LP)
 
 
+def enumeration(network, task_size):
+    """Decide optimally by enumerating all 2**(N*M) decisions, up to 24 tasks: ValueError beyond that.
+
+    What `optimum` does up to 12 tasks; beyond that it takes so long that this is here only to show it.
+    """
+    task_size, tasks = _frames(network, task_size), network.N * network.M
+    if tasks > MOST_ENUMERATED_TASKS:
+        raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
+    best = np.empty((len(task_size), tasks), np.int32)
+    places = np.arange(tasks)[::-1]  # the first task is the most significant bit
+    for frame, d in enumerate(task_size):
+        least = np.inf
+        for start in range(0, 2**tasks, ENUMERATED_AT_A_TIME):
+            numbers = np.arange(start, min(2**tasks, start + ENUMERATED_AT_A_TIME))
+            decisions = numbers[:, None] >> places & 1
+            Q = network.compute_Q(d, decisions)
+            if Q.min() < least:
+                least, best[frame] = Q.min(), decisions[Q.argmin()]
+    return best
+
+
+def enumeration_by_user(network, task_size):
+    """Decide optimally by enumerating the 2**M decisions of each user, if Q is separable."""
+    if not hasattr(network, "optimum_by_user"):
+        raise ValueError(f"no users of a {type(network).__name__} can decide each for itself")
+    return network.optimum_by_user(_frames(network, task_size))[1]
+
+
 def coordinate_descent(network, task_size):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
     task_size = _frames(network, task_size)
@@ -106,6 +135,11 @@ def coordinate_descent(network, task_size):
             x[going_on, best] ^= 1
             Q[going_on] = least
     return decision
+
+
+def smallest_local(network, task_size):
+    """Keep every user's smallest task local and offload the others: ddlo.rules.smallest_local."""
+    return rules.smallest_local(network, checks.sizes("task_size", _frames(network, task_size)))
 
 
 def all_edge(network, task_size):
@@ -139,7 +173,7 @@ def equal_split_optimum(network, task_size):
 def fixed(network, task_size):
     """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
     task_size = _frames(network, task_size)
-    return np.tile(best_fixed(network, task_size), (len(task_size), 1))
+    return np.tile(rules.best_fixed(network, task_size), (len(task_size), 1))
 
 
 # All schemes, by their labels in tables and figures: a new one is a function above and a line here.
@@ -149,6 +183,7 @@ SCHEMES = {
     "optimum by MILP": milp,
     "coordinate descent": coordinate_descent,
     "linear relaxation": linear_relaxation,
+    "smallest task local": smallest_local,
     BEST_FIXED: fixed,
     "full offloading": all_edge,
     "random": random,
@@ -160,10 +195,24 @@ JOINT_SCHEMES = {
     "dual heuristic": dual_heuristic,
     "equal-split optimum, bandwidth re-allocated": equal_split_optimum,
     "coordinate descent": coordinate_descent,
+    "smallest task local": smallest_local,
     "full offloading": all_edge,
     "random": random,
     "local only": all_local,
 }
+# Two ways to the same optimum, of which only the time is of interest.
+ENUMERATIONS = {
+    "enumeration of all decisions": enumeration,
+    "enumeration user by user": enumeration_by_user,
+}
+
+
+def scheme_of(label):
+    """Return the scheme of a label. Raises ValueError if there is none."""
+    labels = SCHEMES | JOINT_SCHEMES | ENUMERATIONS
+    if label not in labels:
+        raise ValueError(f"scheme must be DDLO or one of {', '.join(labels)}, got {label}")
+    return labels[label]
 
 
 def _joint(network):
@@ -174,8 +223,7 @@ def _joint(network):
 
 def by_chance(label):
     """Whether the scheme of a label has a seed."""
-    scheme = (SCHEMES | JOINT_SCHEMES).get(label)
-    return scheme is not None and "seed" in inspect.signature(scheme).parameters
+    return "seed" in inspect.signature(scheme_of(label)).parameters
 
 
 def _frames(network, task_size):

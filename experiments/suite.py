@@ -11,7 +11,7 @@ from ddlo.candidates import Flips, OrderPreserving
 
 from . import plots
 from .runs import Run
-from .schemes import JOINT_SCHEMES, SCHEMES, by_chance
+from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, by_chance
 
 LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
 DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
@@ -47,10 +47,11 @@ class Experiment:
 
 
 def sweep(name, label, values):
-    """Return the experiment that varies one parameter of DDLO, a field of Run."""
+    """Return the experiment that varies one parameter of DDLO, a field of Run; beside it a rule."""
     settings = [Setting(f"{label} = {value}", Run(**{name: value}), value) for value in values]
+    settings.append(Setting(SMALLEST_LOCAL, Run(SMALLEST_LOCAL)))
     title = f"Gain ratio for different {label if label.isupper() else label + 's'}"
-    return Experiment(title, settings, plots.convergence, LEARNING)
+    return Experiment(title, settings, plots.convergence, LEARNING, quick=settings[::4])
 
 
 def schemes(compared, **constants):
@@ -58,14 +59,14 @@ def schemes(compared, **constants):
     return [Setting(label, replace(run, **constants)) for label, run in compared.items()]
 
 
-def networks(title, name, across, values):
-    """Return the experiment that varies one constant of the network, a field of Run."""
+def networks(title, name, across, values, unit=1):
+    """Return the experiment that varies one constant of the network, a field of Run: value * unit."""
     settings = [
         replace(setting, value=value)
         for value in values
-        for setting in schemes(COMPARED, **{name: value})
+        for setting in schemes(ON_NETWORKS, **{name: value * unit})
     ]
-    quick = [setting for setting in settings if setting.value in values[::3]]
+    quick = [setting for setting in settings if setting.value in values[::4]]
     metrics = ("mean_utility", "excess")
     return Experiment(title, settings, plots.against_constant, metrics, across, quick)
 
@@ -93,8 +94,9 @@ def sizes(title, compared, bandwidth, of_sizes):
             of_size = replace(run, candidates=resized(run.candidates, users, tasks))
             of_size = on_network(of_size, users, tasks, bandwidth)
             settings.append(Setting(label, of_size, f"{users} x {tasks}", 0.1 if slow else 1))
-    few = [f"{users} x {tasks}" for users, tasks in of_sizes[::4]]
+    few = [f"{users} x {tasks}" for users, tasks in of_sizes[:2]]
     quick = [setting for setting in settings if setting.value in few]
+    quick = [setting for setting in quick if setting.label in list(compared)[::3]]
     return Experiment(title, settings, plots.scaling, OF_NETWORKS, "users x tasks", quick)
 
 
@@ -131,11 +133,98 @@ def ablation(of_networks):
     return Experiment(
         "Ablation study of DDLO",
         [setting for settings in per_network for setting in settings],
-        plots.ablation,
+        plots.dots,
         ("mean_gain_ratio", "loop_seconds", "ms_per_frame"),
         "users x tasks, bandwidth",
-        per_network[0],
+        per_network[0][::6],
     )
+
+
+def paper_reading():
+    """Return the comparison of the released network with the paper's, as two readers describe it."""
+    of_paper = ("optimum", "dual heuristic", *JOINT_LEARNERS, SMALLEST_LOCAL)
+    settings = [
+        Setting(
+            label,
+            replace(JOINT[label], uplink=uplink, bandwidth=bandwidth),
+            f"{bandwidth}, {uplink} Mbit/s",
+        )
+        for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150))
+        for label in of_paper
+        if (bandwidth, label) != ("equal", "dual heuristic")  # which is for shared bandwidth
+    ]
+    return Experiment(
+        "The network as the paper is read: optimal bandwidth, 150 Mbit/s",
+        settings,
+        plots.dots,
+        ("mean_utility", "mean_gain_ratio", "optimal_share"),
+        "bandwidth",
+        settings[-len(of_paper) :],
+    )
+
+
+def decision_time():
+    """Return the decision times of DDLO and of ways to the optimum, for more and more users."""
+    users = (3, 5, 10, 20, 30)
+    of_run = {f"DDLO, K = {K}": Run(net_num=K) for K in (1, 2, 3, 5, 10)}
+    of_run |= {label: Run(label) for label in ("enumeration user by user", "optimum by MILP")}
+    of_run[SMALLEST_LOCAL] = Run(SMALLEST_LOCAL)
+    settings = [
+        Setting(label, on_network(run, n, 3, "equal"), n, 0.1)
+        for label, run in of_run.items()
+        for n in users
+    ]
+    label = "enumeration of all decisions"  # 2**(3*n), until one takes more than a second
+    for n, fraction in {3: 0.1, 4: 0.01, 5: 0.005, 6: 0.001, 7: 0.00025}.items():
+        settings.append(Setting(label, on_network(Run(label), n, 3, "equal"), n, fraction))
+    settings.sort(key=lambda setting: setting.value)
+    metrics = ("ms_per_frame", "ms_per_frame_batched")
+    quick = [
+        setting
+        for setting in settings
+        if setting.value == 3 or setting.value < 6 and setting.label == label
+    ]
+    title = "Decision time against users and against K"
+    return Experiment(title, settings, plots.decision_time, metrics, "users", quick)
+
+
+def learning():
+    """Return DDLO beside all rules that do not learn, wherever one of them may be better."""
+    by_user = "for users 1, 2, 3"
+    time, energy = Run.local_time_per_bit, Run.transmit_energy_per_bit
+    networks = {"as released": Run()}
+    for alpha in (2.5, 3.5):
+        networks[f"edge cost {alpha}e-7 J/bit"] = Run(edge_cost_per_bit=alpha * 10**-7)
+    for beta in (0.25, 0.5, 2, 4):
+        networks[f"delay weight {beta} J/s"] = Run(delay_weight=beta)
+    for uplink in (25, 50, 200, 400):
+        networks[f"uplink {uplink} Mbit/s"] = Run(uplink=uplink)
+    for users in (5, 10, 30):
+        networks[f"{users} users"] = on_network(Run(), users, 3, "equal")
+    for tasks in (2, 4, 6):
+        networks[f"{tasks} tasks"] = on_network(Run(), 3, tasks, "equal")
+    for low, high in ((18, 22), (1, 30), (1, 100)):
+        networks[f"sizes {low} to {high} MB"] = Run(data="", sizes=(low, high))
+    networks |= {
+        f"local time x 1/2, 1, 2 {by_user}": Run(local_time_per_bit=each(time, 0.5, 1, 2)),
+        f"transmit energy x 1, 2, 4 {by_user}": Run(transmit_energy_per_bit=each(energy, 1, 2, 4)),
+        f"delay weight 1/4, 1, 4 {by_user}": Run(delay_weight=each(1, 0.25, 1, 4)),
+    }
+    compared = {label: Run(label) for label in (SMALLEST_LOCAL, BEST_FIXED, *EXTREMES)}
+    compared = {label: LEARNERS[label] for label in ("DDLO, K = 3", "DDLO, K = 10")} | compared
+    settings = [
+        Setting(name, replace(network, scheme=run.scheme, net_num=run.net_num), label)
+        for name, network in networks.items()
+        for label, run in compared.items()
+    ]
+    quick = [setting for setting in settings if setting.label in list(networks)[::6]]
+    title = "DDLO and rules that do not learn"
+    return Experiment(title, settings, plots.learning, ("mean_gain_ratio",), "network", quick)
+
+
+def each(constant, *factors):
+    """Return a constant of every user, (N, 1): so many times the released one."""
+    return tuple((constant * factor,) for factor in factors)
 
 
 def normalised(task_size):
@@ -143,6 +232,8 @@ def normalised(task_size):
     return task_size / 10 - 2
 
 
+SMALLEST_LOCAL = "smallest task local"
+EXTREMES = ("full offloading", "local only")
 FLIPPED = "DDLO, K = 3, user flips, recombined"  # one of every user's tasks at a time, all of them
 LEARNERS = {
     "DDLO, K = 3": Run(),
@@ -153,9 +244,13 @@ LEARNERS = {
 }
 COMPARED = {label: run for label, run in LEARNERS.items() if label != FLIPPED}
 COMPARED |= {label: Run(label) for label in SCHEMES}
+# For different constants of the network, without what is the same as another one or close to it.
+LEFT_OUT = ("order-preserving (DROO), K = 3", "optimum by MILP", "linear relaxation")
+ON_NETWORKS = {label: run for label, run in COMPARED.items() if label not in LEFT_OUT}
+JOINT_LEARNERS = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED)
 JOINT = LEARNERS | {label: Run(label) for label in JOINT_SCHEMES}
 # Of networks of other sizes, where the rest says little.
-SCALED = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED, "order-preserving (DROO), K = 10")
+SCALED = (*JOINT_LEARNERS, "order-preserving (DROO), K = 10", SMALLEST_LOCAL)
 SOLVERS = ("optimum", "optimum by MILP", "coordinate descent")
 JOINT_SOLVERS = [label for label in JOINT_SCHEMES if "heuristic" in label or "split" in label]
 
@@ -171,6 +266,12 @@ EXPERIMENTS = {
         plots.training_cost,
         ("mean_gain_ratio", "last_cost"),
     ),
+    "recorded": Experiment(
+        "The authors' recorded run",
+        [Setting("DDLO, K = 3", Run(), fraction=0.5)],
+        plots.recorded,
+        ("mean_gain_ratio", "optimal_share"),
+    ),
     "schemes": Experiment("Comparison of schemes", schemes(COMPARED), plots.schemes, DECISIONS),
     "bandwidth": networks(
         "Utility of the schemes for different uplink bandwidths",
@@ -178,18 +279,29 @@ EXPERIMENTS = {
         "Uplink bandwidth (Mbit/s)",
         (25, 50, 75, 100, 200, 300, 400),
     ),
+    "edge_cost": networks(
+        "Utility of the schemes for different edge-cost weights",
+        "edge_cost_per_bit",
+        "Edge-cost weight (1e-7 J/bit)",
+        (1.5, 2, 2.5, 3, 3.5),
+        10**-7,
+    ),
     "delay_weight": networks(
         "Utility of the schemes for different delay weights",
         "delay_weight",
         "Delay weight (J/s)",
-        (0, 0.25, 0.5, 1, 2, 3, 4),
+        (0, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4),
     ),
+    "learning": learning(),
+    "decision_time": decision_time(),
     "joint": Experiment(
         "Comparison of schemes with optimal bandwidth",
         schemes(JOINT, bandwidth="optimal"),
         plots.schemes,
         DECISIONS,
+        quick=schemes(JOINT, bandwidth="optimal")[::2],
     ),
+    "paper_reading": paper_reading(),
     "ablation": ablation([(3, "equal"), (3, "optimal"), (30, "equal"), (30, "optimal")]),
     # Users and tasks of a user. Plots have those with as many users or tasks as the first one.
     "scaling": sizes(

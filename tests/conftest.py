@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,3 +119,16 @@ def network():
 def published(network):
     """task_size (20000, 9) and gain_min (20000,) of the published data set."""
     return load_data(DATA, network)[:2]
+
+
+def check_figure(path):
+    """Check that a figure is saved as a paper's column takes it, and with its data."""
+    import matplotlib.image
+
+    _, width, _ = matplotlib.image.imread(path.with_suffix(".png")).shape
+    assert width == 1039  # 88 mm at 300 dpi
+    pdf = path.with_suffix(".pdf").read_bytes()
+    (box,) = re.findall(rb"/MediaBox \[ *([^]]*)\]", pdf)
+    assert float(box.split()[2]) == pytest.approx(88 / 25.4 * 72)
+    assert b"/Type3" not in pdf and b"/CIDFontType2" in pdf  # TrueType
+    assert path.with_suffix(".csv").read_text()

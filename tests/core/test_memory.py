@@ -362,7 +362,7 @@ def test_plot_cost(tmp_path, shared, monkeypatch, capsys):
     shared.reset(0)
     shared.encode(*frames(600))
     shared.plot_cost("cost.png")
-    assert matplotlib.image.imread("cost.png").shape == (675, 1200, 4)
+    assert matplotlib.image.imread("cost.png").shape == (720, 1039, 4)
     shared.plot_cost()
     assert "training_cost.png" in capsys.readouterr().out
     assert {file.name for file in tmp_path.iterdir()} == {"cost.png", "training_cost.png"}

@@ -205,3 +205,31 @@ def test_recombined_decision_is_the_best_of_all_parts(case, random):
         assert network.compute_Q(d, recombined) == pytest.approx(
             network.compute_Q(d, every).min(), rel=1e-12
         )
+
+
+# Where the constants come from: docs/details.md
+
+
+def test_constants_of_the_devices_are_those_of_a_measured_phone():
+    # Miettinen and Nurminen (HotCloud 2010): encoding a video, and a Nokia N900.
+    cycles_per_bit = 1900 / 8  # 1900 cycle/byte
+    clock, cycles_per_joule, bits_per_joule = 500e6, 730e6, 860 * 1024 * 8
+    network = MUMT(3, 3)
+    assert network.local_time_per_bit == pytest.approx(cycles_per_bit / clock, rel=1e-12)
+    # Published with three digits.
+    assert network.local_energy_per_bit == pytest.approx(
+        cycles_per_bit / cycles_per_joule, abs=5e-10
+    )
+    assert network.transmit_energy_per_bit == pytest.approx(1 / bits_per_joule, abs=5e-10)
+
+
+def test_with_1900_cycles_per_byte_at_the_edge_there_is_nothing_to_decide(published):
+    task_size = published[0][16000:]
+    per_byte = MUMT(3, 3, edge_cycles_per_bit=1900 / 8)
+    assert (per_byte.optimum(task_size)[1] == 1).all()
+    assert not (MUMT(3, 3).optimum(task_size)[1] == 1).all(axis=1).any()
+
+
+def test_uplink_is_in_mib_per_second():
+    bits = MUMT(3, 3).uplink_bandwidth * 8 * 2**20
+    assert bits == 104_857_600

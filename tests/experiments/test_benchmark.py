@@ -155,14 +155,14 @@ class InNoTime:
 def test_growth_has_a_picture_of_each_thing_that_grows(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "Measured", InNoTime)
     monkeypatch.setattr(measure, "gemm_gflops", lambda: 14.0)
-    monkeypatch.setattr(
-        measure, "GROWTH", {"tasks": (9, 30), "hidden": ((30, 20),), "frames": (7,)}
-    )
+    grows = {"tasks": (9, 30), "hidden": ((30, 20),), "frames": (7,)}
+    monkeypatch.setattr(measure, "GROWTH", grows)
     assert cli(monkeypatch, "--only", "growth", "--out", tmp_path) is None
-    names = {f"growth_{what}.png" for what in ("tasks", "hidden", "frames")}
-    assert {file.name for file in tmp_path.glob("*.png")} == names
+    kinds = [(what, suffix) for what in grows for suffix in ("png", "pdf", "csv")]
+    files = {file.name for file in tmp_path.glob("growth_*")}
+    assert files == {f"growth_{what}.{suffix}" for what, suffix in kinds}
     height, width, _ = matplotlib.image.imread(tmp_path / "growth_tasks.png").shape
-    assert (height, width) == (675, 1050)
+    assert (height, width) == (780, 1039)  # 88 mm at 300 dpi
     rows = json.loads((tmp_path / "benchmark.json").read_text())["growth"]
     assert [(row["grows"], row["value"], row["frames"]) for row in rows] == [
         ("tasks", 9, 5000),

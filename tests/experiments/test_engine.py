@@ -256,7 +256,7 @@ def test_run_with_other_code_is_not_found(tmp_path):
             [0, 0, 0, 0, 0],
         ),  # Run has its own
         ("main.py", "# 1. every DNN proposes", "# 1. each DNN proposes", [0, 0, 0, 0, 0]),
-        ("experiments/plots.py", "POINTS = 1000", "POINTS = 500", [0, 0, 0, 0, 0]),
+        ("experiments/plots.py", "LABEL_WIDTH = 31", "LABEL_WIDTH = 32", [0, 0, 0, 0, 0]),
     ]:
         text = (copy / name).read_text()
         assert text.count(old) == 1
@@ -282,7 +282,7 @@ def test_all_runs_are_done_but_those_that_fail(tmp_path, monkeypatch, capfd, sho
     (tmp_path / "edited.py").write_text(ANY_OTHER.format(threshold=1))  # workers import this
     failing = {
         Deadly("local only", frames=50): "KilledWorker: ",
-        Run("no scheme", frames=50): "KeyError: 'no scheme'",
+        Run("no scheme", frames=50): "ValueError: scheme must be DDLO or",
         edited: "RuntimeError: the worker must have the same data, code and versions",
     }
     innocent, before = [SHORT, replace(SHORT, seed=1), *QUICK], Run("optimum", frames=50)

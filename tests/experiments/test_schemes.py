@@ -6,21 +6,25 @@ import numpy as np
 import pytest
 
 from ddlo.bandwidth import JointMUMT
+from ddlo.rules import best_fixed
 from experiments.schemes import (
     BEST_FIXED,
+    ENUMERATIONS,
     JOINT_SCHEMES,
     SCHEMES,
     all_edge,
     all_local,
-    best_fixed,
     by_chance,
     coordinate_descent,
     dual_heuristic,
+    enumeration,
+    enumeration_by_user,
     equal_split_optimum,
     linear_relaxation,
     milp,
     optimum,
     random,
+    smallest_local,
 )
 from MUMT import MUMT, enumerate_decisions
 
@@ -60,7 +64,7 @@ def test_decisions_are_decisions_and_none_beats_the_optimum(network):
 
 
 @pytest.mark.parametrize("network", [*NETWORKS, MUMT(4, 3)])
-@pytest.mark.parametrize("scheme", [optimum, milp])
+@pytest.mark.parametrize("scheme", [optimum, milp, enumeration, enumeration_by_user])
 def test_optimal_schemes_are_optimal(network, scheme):
     d = sizes(network)
     Q = utilities(scheme, network, d)
@@ -72,6 +76,16 @@ def test_optima_beyond_the_enumeration_agree():
     d = sizes(network)
     Q = utilities(milp, network, d)
     np.testing.assert_allclose(Q, utilities(optimum, network, d), rtol=1e-12)
+    Q = utilities(enumeration, network, d[:2])  # 2**18 decisions of each, in several parts
+    np.testing.assert_allclose(Q, utilities(optimum, network, d[:2]), rtol=1e-12)
+
+
+def test_enumeration_is_that_of_the_optimum(network):
+    d = sizes(network, 20)
+    np.testing.assert_array_equal(enumeration(network, d), network.optimum(d)[1])
+    joint = JointMUMT(2, 3)
+    d = sizes(joint, 5)
+    np.testing.assert_array_equal(enumeration(joint, d), joint.optimum(d)[1])
 
 
 def test_milp_finds_the_published_optima(network, published):
@@ -226,6 +240,13 @@ def test_solvers_refuse_a_utility_that_is_not_MUMTs(scheme, network):
         scheme(network, sizes(network, 3))
 
 
+def test_enumerations_refuse_what_they_cannot_do():
+    with pytest.raises(ValueError, match="24 tasks"):
+        enumeration(MUMT(9, 3), np.full((1, 27), 20))
+    with pytest.raises(ValueError, match="not separable"):
+        enumeration_by_user(JointMUMT(5, 3), np.full((1, 15), 20))
+
+
 def test_solvers_take_other_costs():
     class Cheap(MUMT):
         """A network with half the energy at the edge."""
@@ -279,12 +300,14 @@ def test_schemes_take_a_network_with_another_state_where_they_can():
     for scheme in (random, all_edge, all_local, SCHEMES[BEST_FIXED]):
         x = scheme(network, state)
         assert x.shape == (20, 3) and (network.compute_Q(state, x) >= best).all()
-    for scheme in (milp, linear_relaxation, dual_heuristic, equal_split_optimum):
+    np.testing.assert_array_equal(utilities(enumeration, network, state), best)
+    others = (milp, linear_relaxation, dual_heuristic, equal_split_optimum, enumeration_by_user)
+    for scheme in others:
         with pytest.raises(ValueError, match="Channel"):
             scheme(network, state)
 
 
-ALL = list({**SCHEMES, **JOINT_SCHEMES}.values())
+ALL = list({**SCHEMES, **JOINT_SCHEMES, **ENUMERATIONS}.values())
 
 
 @pytest.mark.parametrize("scheme", ALL)
@@ -295,7 +318,7 @@ def test_task_sizes_of_another_shape_are_refused(scheme, shape):
         scheme(network, np.full(shape, 20))
 
 
-@pytest.mark.parametrize("scheme", [optimum, coordinate_descent, *SOLVERS])
+@pytest.mark.parametrize("scheme", [optimum, coordinate_descent, smallest_local, *SOLVERS])
 @pytest.mark.parametrize("size", [-1, np.inf, np.nan])
 def test_sizes_that_are_none_are_refused(network, scheme, size):
     d = np.full((2, 9), 20.0)

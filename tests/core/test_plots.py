@@ -1,0 +1,89 @@
+"""The figures of a run: what is drawn, and that a paper can take them."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from ddlo.plots import plot_history, plot_training_cost
+from memory import MemoryDNN
+
+from ..conftest import check_figure
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved."""
+    from matplotlib.figure import Figure
+
+    saved, savefig = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, *a, **k: saved.append(f) or savefig(f, *a, **k)
+    )
+    return saved
+
+
+def columns_of(path):
+    return np.genfromtxt(path, delimiter=",", names=True, deletechars="")
+
+
+@pytest.mark.parametrize("frames", [1, 30, 200])
+def test_gain_ratio_plot(tmp_path, figures, frames):
+    ratio = np.random.default_rng(0).uniform(0.5, 1, frames)
+    plot_history({"gain_ratio": ratio}, max(1, frames // 5), tmp_path)
+    check_figure(tmp_path / "gain_ratio")
+    (axes,) = figures[0].axes
+    mean, boundary = axes.lines
+    windows = [ratio[max(0, i - 59) : i + 1] for i in range(frames)]
+    np.testing.assert_allclose(mean.get_ydata(), [window.mean() for window in windows])
+    np.testing.assert_array_equal(mean.get_xdata(), np.arange(1, frames + 1))
+    assert boundary.get_xdata()[0] == frames - max(1, frames // 5) + 0.5
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    for i, window in enumerate(windows):
+        at_frame = corners[corners[:, 0] == i + 1, 1]
+        assert at_frame.min() == window.min() and at_frame.max() == window.max()
+    assert axes.get_xlabel() == "Time frame" and axes.get_ylabel().startswith("Gain ratio")
+
+
+def test_data_of_the_gain_ratio_plot(tmp_path, figures):
+    frames = 2500  # of which not every one is drawn
+    random = np.random.default_rng(0)
+    ratio, Q = random.uniform(0.5, 1, frames), random.uniform(600, 700, frames)
+    plot_history({"gain_ratio": ratio}, 500, tmp_path, {"all_edge": Q})
+    data = columns_of(tmp_path / "gain_ratio.csv")
+    frame = data["time_frame"].astype(int)
+    assert frame[0] == 1 and frame[-1] == frames and len(frame) == 1000
+    for i, row in zip(frame, data):
+        window = slice(max(0, i - 60), i)
+        low, high = ratio[window].min(), ratio[window].max()
+        expected = [i, ratio[window].mean(), low, high, Q[window].mean()]
+        np.testing.assert_allclose(list(row), expected, rtol=1e-5)
+    labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert "full offloading" in labels and "test begins" in labels
+
+
+@pytest.mark.parametrize("net_num", [1, 3, 20])
+@pytest.mark.parametrize("steps", [0, 1, 70])
+def test_training_cost_plot(tmp_path, figures, net_num, steps):
+    costs = np.random.default_rng(0).uniform(0.1, 1, (net_num, steps))
+    plot_training_cost(costs.tolist(), str(tmp_path / "cost"))
+    check_figure(tmp_path / "cost")
+    (axes,) = figures[0].axes
+    for cost, mean, raw in zip(costs, axes.lines[::2], axes.lines[1::2], strict=True):
+        expected = [cost[max(0, i - 19) : i + 1].mean() for i in range(steps)]
+        np.testing.assert_allclose(mean.get_ydata(), expected)
+        np.testing.assert_array_equal(raw.get_ydata(), cost)
+        assert raw.get_linewidth() < mean.get_linewidth() and raw.get_alpha() < 0.5
+    assert (axes.get_legend() is None) == (net_num > 12)  # as it would hide the lines
+    header = (tmp_path / "cost.csv").read_text().splitlines()[0]
+    assert header.split(",") == ["training_step", *(f"DNN {k + 1}" for k in range(net_num))]
+    if steps:
+        data = columns_of(tmp_path / "cost.csv")
+        of_last = np.atleast_1d(data[f"DNN_{net_num}"])
+        np.testing.assert_allclose(of_last, expected, rtol=1e-5)
+
+
+def test_style_is_only_that_of_our_figures(tmp_path):
+    before = dict(matplotlib.rcParams)
+    MemoryDNN([4, 5, 4], 2, seed=0).plot_cost(tmp_path / "cost")
+    assert dict(matplotlib.rcParams) == before
