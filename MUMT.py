@@ -176,8 +176,8 @@ class MUMT(Constants):
             If the task sizes are not as above, or there are too many tasks to enumerate: more than 20
             of a user (17 for 30 users), or more than 12 in all where Q is not separable.
         """
-        task_size = checks.block("task_size", self.checked_sizes(task_size))
         if self.N * self.M <= ENUMERATED_TASKS:
+            task_size = checks.block("task_size", self.checked_sizes(task_size))
             return enumerate_decisions(self, task_size)
         return self.optimum_by_user(task_size)
 

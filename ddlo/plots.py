@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ddlo.comparison import MEASURES
+from ddlo.rules import LABELS
 
 STYLE = Path(__file__).parent / "column.mplstyle"
 WIDTH = 88 / 25.4  # inches, one column of a paper
@@ -13,13 +14,6 @@ ROLLING = 60  # time frames under the rolling mean of the gain ratio, as release
 ROLLING_STEPS = 20  # training steps under that of the training cost
 POINTS = 1000  # of a curve that are drawn
 MANY = 12  # DNNs, of which no legend has room for more
-# What the rules without learning are called in texts.
-LABELS = {
-    "best_fixed": "best fixed decision",
-    "smallest_local": "smallest task local",
-    "all_edge": "full offloading",
-    "all_local": "local only",
-}
 AXES = {
     "gain_ratio": "Gain ratio (least utility / utility reached)",
     "difference": "Utility above the least one",

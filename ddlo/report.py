@@ -11,8 +11,7 @@ import numpy as np
 from ddlo import FRAMES_PER_CALL
 from ddlo.comparison import MEASURES, compared, measure_of, optimal_share
 from ddlo.matfiles import write_mat
-from ddlo.plots import LABELS
-from ddlo.rules import best_fixed, rules
+from ddlo.rules import LABELS, best_fixed, rules
 
 
 def make_report(history, tests, network, data, seed):
@@ -131,9 +130,9 @@ def versions():
     return {"versions": package_versions(), "commit": commit()}
 
 
-def versions_text(of_packages=None):
-    """Return the versions of Python and of packages as a text: these, or else those in use."""
-    return ", ".join(f"{name} {v}" for name, v in (of_packages or package_versions()).items())
+def versions_text(versions):
+    """Return versions of Python and of packages, a dict, as a text."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def package_versions():

@@ -2,9 +2,17 @@
 
 import numpy as np
 
+from ddlo import checks
 from ddlo.network import state_size
 from MUMT import ENUMERATED_TASKS, all_decisions
 
+# What the rules are called in texts.
+LABELS = {
+    "best_fixed": "best fixed decision",
+    "smallest_local": "smallest task local",
+    "all_edge": "full offloading",
+    "all_local": "local only",
+}
 # Numbers that `best_fixed` computes at most where Q is separable, and else utilities: a custom one may
 # take some 20 microseconds.
 MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
@@ -45,15 +53,26 @@ def best_fixed(network, state):
         x, least = flipped[np.argmin(mean)], min(mean)
 
 
-def smallest_local(network, task_size):
-    """Return decisions, int32 (B, N*M), that keep every user's smallest task local and offload the rest.
+def all_edge(network, state):
+    """Offload all tasks."""
+    return np.ones((len(frames_of(network, state)), network.N * network.M), np.int32)
 
-    A task of size 0 is no task, of equal ones the first is kept. ValueError if the network's state
-    is no task sizes.
+
+def all_local(network, state):
+    """Process all tasks on the devices."""
+    return np.zeros((len(frames_of(network, state)), network.N * network.M), np.int32)
+
+
+def smallest_local(network, task_size):
+    """Keep every user's smallest task local and offload the others: decisions, int32 (B, N*M).
+
+    A task of size 0 is no task, of equal ones the first is kept. ValueError if a size is negative or
+    not finite, or the network's state is no task sizes.
     """
-    if state_size(network) != network.N * network.M:
+    if not has_sizes(network):
         raise ValueError(f"the state of {type(network).__name__} is not one size for each task")
-    d = np.asarray(task_size, float).reshape(-1, network.N, network.M)
+    d = checks.sizes("task_size", frames_of(network, task_size).astype(float))
+    d = d.reshape(-1, network.N, network.M)
     smallest = np.where(d > 0, d, np.inf).argmin(axis=-1)[..., None]
     return (np.arange(network.M) != smallest).astype(np.int32).reshape(len(d), -1)
 
@@ -63,15 +82,31 @@ def rules(network, frames, fixed, seed):
 
     `fixed` is the best fixed decision, (N*M,); the seed is of the random scheme.
     """
-    shape = (len(frames), network.N * network.M)
     decisions = {"best_fixed": np.tile(fixed, (len(frames), 1))}
-    if state_size(network) == shape[1]:
+    if has_sizes(network):
         decisions["smallest_local"] = smallest_local(network, frames)
-    return decisions | {
-        "all_edge": np.ones(shape, np.int32),
-        "all_local": np.zeros(shape, np.int32),
-        "random": np.random.default_rng(seed).integers(0, 2, shape),
-    }
+    edge, local = all_edge(network, frames), all_local(network, frames)
+    random = np.random.default_rng(seed).integers(0, 2, edge.shape)
+    return decisions | {"all_edge": edge, "all_local": local, "random": random}
+
+
+def frames_of(network, state):
+    """Return task sizes (frames, N*M), or other states (frames, S); of one frame also given as (S,).
+
+    Raises ValueError if they have another shape.
+    """
+    state, size = np.atleast_2d(state), state_size(network)
+    if state.ndim != 2 or state.shape[1] != size:
+        raise ValueError(
+            f"task_size must have shape (frames, {size}), for {network.N} users with {network.M} tasks "
+            f"each, got {state.shape}"
+        )
+    return state
+
+
+def has_sizes(network):
+    """Whether a network's state has one entry for each task, as task sizes have."""
+    return state_size(network) == network.N * network.M
 
 
 def _evenly_spaced(frames, number):

@@ -16,7 +16,7 @@ from ddlo import checks
 from ddlo.command_line import command_line
 from ddlo.files import atomic_folder
 from ddlo.plots import save, styled
-from ddlo.report import versions_text
+from ddlo.report import package_versions, versions_text
 
 from .engine import Store, run_all
 from .suite import EXPERIMENTS
@@ -111,7 +111,7 @@ def write_results(folder, chosen, frames, seeds, store, failed):
         f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
         f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
         "interval over seeds (Student's t). Times are of one core while other runs use the others. "
-        f"Versions: {versions_text()}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
+        f"Versions: {versions_text(package_versions())}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
     )
     (folder / "results.md").write_text(results.page(table, about), encoding="utf-8")
 

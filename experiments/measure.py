@@ -22,7 +22,8 @@ from ddlo.sizes import task_sizes
 from main import run_frames
 from MUMT import MUMT
 
-from .runs import ROOT, Run, build, timed
+from .origin import ROOT
+from .runs import Run, build, timed
 
 # Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
 # released package's DNNs reach, and other seeds of ours.

@@ -55,8 +55,8 @@ def convergence(rows, curves):
     """Plot gain ratios against time frames, averaged over the seeds, with bands; of rules one line."""
     from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
-    labelled = {}
-    for label, of_seeds in curves("gain_ratio").items():
+    labelled, ratios = {}, curves("gain_ratio")
+    for label, of_seeds in ratios.items():
         row = rows[rows.label == label].iloc[0]
         few = row.get("learns", np.nan) < row.seeds
         learns = f": {row.learns:g} of {row.seeds} seeds learn" if few else ""
@@ -65,7 +65,7 @@ def convergence(rows, curves):
     axes = figure.add_subplot()
     data = draw_curves(axes, labelled, "Time frame")
     frames = data.to.max()
-    for _, row in rows[~rows.label.isin(curves("gain_ratio"))].iterrows():
+    for _, row in rows[~rows.label.isin(ratios)].iterrows():
         ratio = row.mean_gain_ratio
         axes.axhline(ratio, color="k", linestyle=(0, (1, 2)), label=row.label)
         data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}

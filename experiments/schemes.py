@@ -13,9 +13,10 @@ import inspect
 
 import numpy as np
 
-from ddlo import checks, rules
+from ddlo import checks
 from ddlo.dataset import reference_of
-from ddlo.network import describe_network, state_size
+from ddlo.network import describe_network
+from ddlo.rules import LABELS, all_edge, all_local, best_fixed, frames_of, smallest_local
 from MUMT import MUMT
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
@@ -30,7 +31,7 @@ def optimum(network, task_size):
 
     Raises ValueError if only a bound or some other reference is known.
     """
-    task_size = _frames(network, task_size)
+    task_size = frames_of(network, task_size)
     if hasattr(network, "optimum"):
         return network.optimum(task_size)[1]
     _, decision, kind = reference_of(network, task_size)
@@ -91,7 +92,7 @@ def enumeration(network, task_size):
 
     What `optimum` does up to 12 tasks; beyond that it takes so long that this is here only to show it.
     """
-    task_size, tasks = _frames(network, task_size), network.N * network.M
+    task_size, tasks = frames_of(network, task_size), network.N * network.M
     if tasks > MOST_ENUMERATED_TASKS:
         raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
     best = np.empty((len(task_size), tasks), np.int32)
@@ -111,12 +112,12 @@ def enumeration_by_user(network, task_size):
     """Decide optimally by enumerating the 2**M decisions of each user, if Q is separable."""
     if not hasattr(network, "optimum_by_user"):
         raise ValueError(f"no users of a {type(network).__name__} can decide each for itself")
-    return network.optimum_by_user(_frames(network, task_size))[1]
+    return network.optimum_by_user(frames_of(network, task_size))[1]
 
 
 def coordinate_descent(network, task_size):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
-    task_size = _frames(network, task_size)
+    task_size = frames_of(network, task_size)
     decision = all_local(network, task_size)
     tasks = decision.shape[1]
     flips = np.eye(tasks, dtype=np.int32)[:, None]
@@ -137,21 +138,6 @@ def coordinate_descent(network, task_size):
     return decision
 
 
-def smallest_local(network, task_size):
-    """Keep every user's smallest task local and offload the others: ddlo.rules.smallest_local."""
-    return rules.smallest_local(network, checks.sizes("task_size", _frames(network, task_size)))
-
-
-def all_edge(network, task_size):
-    """Offload all tasks."""
-    return np.ones((len(_frames(network, task_size)), network.N * network.M), np.int32)
-
-
-def all_local(network, task_size):
-    """Process all tasks on the devices."""
-    return np.zeros((len(_frames(network, task_size)), network.N * network.M), np.int32)
-
-
 def random(network, task_size, seed=0):
     """Toss a coin for every task; the seed says which."""
     shape = all_local(network, task_size).shape
@@ -160,7 +146,7 @@ def random(network, task_size, seed=0):
 
 def dual_heuristic(network, task_size):
     """Decide as users do who pay a price for bandwidth: JointMUMT.lower_bound, near the optimum."""
-    return _joint(network).lower_bound(_frames(network, task_size))[1]
+    return _joint(network).lower_bound(frames_of(network, task_size))[1]
 
 
 def equal_split_optimum(network, task_size):
@@ -172,22 +158,22 @@ def equal_split_optimum(network, task_size):
 
 def fixed(network, task_size):
     """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
-    task_size = _frames(network, task_size)
-    return np.tile(rules.best_fixed(network, task_size), (len(task_size), 1))
+    task_size = frames_of(network, task_size)
+    return np.tile(best_fixed(network, task_size), (len(task_size), 1))
 
 
 # All schemes, by their labels in tables and figures: a new one is a function above and a line here.
-BEST_FIXED = "best fixed decision"
+BEST_FIXED, SMALLEST_LOCAL = LABELS["best_fixed"], LABELS["smallest_local"]
 SCHEMES = {
     "optimum": optimum,
     "optimum by MILP": milp,
     "coordinate descent": coordinate_descent,
     "linear relaxation": linear_relaxation,
-    "smallest task local": smallest_local,
+    SMALLEST_LOCAL: smallest_local,
     BEST_FIXED: fixed,
-    "full offloading": all_edge,
+    LABELS["all_edge"]: all_edge,
     "random": random,
-    "local only": all_local,
+    LABELS["all_local"]: all_local,
 }
 # And where the bandwidth is optimised, for which some of the above rely on too much.
 JOINT_SCHEMES = {
@@ -195,10 +181,10 @@ JOINT_SCHEMES = {
     "dual heuristic": dual_heuristic,
     "equal-split optimum, bandwidth re-allocated": equal_split_optimum,
     "coordinate descent": coordinate_descent,
-    "smallest task local": smallest_local,
-    "full offloading": all_edge,
+    SMALLEST_LOCAL: smallest_local,
+    LABELS["all_edge"]: all_edge,
     "random": random,
-    "local only": all_local,
+    LABELS["all_local"]: all_local,
 }
 # Two ways to the same optimum, of which only the time is of interest.
 ENUMERATIONS = {
@@ -226,20 +212,9 @@ def by_chance(label):
     return "seed" in inspect.signature(scheme_of(label)).parameters
 
 
-def _frames(network, task_size):
-    """Task sizes (frames, N*M), or other states; of one frame also given as a vector."""
-    task_size, size = np.atleast_2d(task_size), state_size(network)
-    if task_size.ndim != 2 or task_size.shape[1] != size:
-        raise ValueError(
-            f"task_size must have shape (frames, {size}), for {network.N} users with {network.M} tasks "
-            f"each, got {task_size.shape}"
-        )
-    return task_size
-
-
 def _solved(solve, network, task_size, most_tasks):
     """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
-    task_size = _frames(network, task_size)
+    task_size = frames_of(network, task_size)
     tasks = task_size.shape[1]
     step = max(1, most_tasks // tasks)
     decision = np.empty(task_size.shape, np.int32)

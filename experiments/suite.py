@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from ddlo.candidates import Flips, OrderPreserving
+from ddlo.rules import LABELS
 
 from . import plots
 from .runs import Run
-from .schemes import BEST_FIXED, JOINT_SCHEMES, SCHEMES, by_chance
+from .schemes import JOINT_SCHEMES, SCHEMES, SMALLEST_LOCAL, by_chance
 
 LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
 DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
@@ -210,7 +211,7 @@ def learning():
         f"transmit energy x 1, 2, 4 {by_user}": Run(transmit_energy_per_bit=each(energy, 1, 2, 4)),
         f"delay weight 1/4, 1, 4 {by_user}": Run(delay_weight=each(1, 0.25, 1, 4)),
     }
-    compared = {label: Run(label) for label in (SMALLEST_LOCAL, BEST_FIXED, *EXTREMES)}
+    compared = {label: Run(label) for label in (SMALLEST_LOCAL, *LABELS.values())}
     compared = {label: LEARNERS[label] for label in ("DDLO, K = 3", "DDLO, K = 10")} | compared
     settings = [
         Setting(name, replace(network, scheme=run.scheme, net_num=run.net_num), label)
@@ -232,8 +233,6 @@ def normalised(task_size):
     return task_size / 10 - 2
 
 
-SMALLEST_LOCAL = "smallest task local"
-EXTREMES = ("full offloading", "local only")
 FLIPPED = "DDLO, K = 3, user flips, recombined"  # one of every user's tasks at a time, all of them
 LEARNERS = {
     "DDLO, K = 3": Run(),

@@ -16,7 +16,8 @@ from ddlo.candidates import Flips, OrderPreserving
 from ddlo.dataset import generate, save_data
 from ddlo.sizes import task_sizes
 from experiments.engine import Store, run_all
-from experiments.runs import Run, execute, origin
+from experiments.origin import origin
+from experiments.runs import Run, execute
 from experiments.schemes import coordinate_descent
 from experiments.suite import normalised
 from MUMT import MUMT, Constants
@@ -230,7 +231,8 @@ def test_run_with_other_code_is_not_found(tmp_path):
         (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         (copy / path.relative_to(ROOT)).write_bytes(path.read_bytes())
     code = (
-        "from experiments.runs import Run, origin\n"
+        "from experiments.origin import origin\n"
+        "from experiments.runs import Run\n"
         "from ddlo.candidates import Flips\n"
         "runs = [Run(), Run(data=''), Run(candidates=Flips(1)), Run('optimum'), Run('random')]\n"
         "print(*(origin(run)['code'] for run in runs))\n"
