@@ -121,6 +121,8 @@ class DDLO:
             return self.network.recombine(self.network.task_costs(d), candidates, x, np)
 
         candidates = self.net.decode(self.scale(d))  # 1. every DNN proposes a decision
+        if hasattr(self.network, "allowed"):
+            candidates = self.network.allowed(self.network.task_costs(d), candidates, np)
         k, x = self.pick(candidates, score, recombined)  # 2. x* = argmin Q
         return (k, x) if np.ndim(task_size) > 1 else (int(k[0]), x[0])
 
@@ -189,12 +191,13 @@ def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False, reference="o
     return of_frames | ({measure: values} if measure != "Q" else {})
 
 
-def run(parameters, network=None, data=None):
+def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     """Run DDLO as the parameters say, write its files, print a report and return it as a dict.
 
     The network is the MUMT of the parameters, or the one given: an object with N, M and compute_Q
     (ddlo/network.py). The data are those of the parameters, or arrays (state, gain_min): states
-    (samples, S) and their optima (samples,), which may be missing or None.
+    (samples, S) and their optima (samples,), which may be missing or None. A candidate rule takes the
+    place of the parameters' flips (ddlo/candidates.py), and a subclass that of DDLO.
 
     Raises
     ------
@@ -226,10 +229,11 @@ def run(parameters, network=None, data=None):
             device = use_device(p.device)
             sizes = (state_size(network), network.N * network.M)
             if p.resume is None:
-                net = make_net(p, network, sizes, states[: training_samples(len(states))])
+                training = states[: training_samples(len(states))]
+                net = make_net(p, network, sizes, training, candidates)
             else:
-                net, p = resume(p, sizes)
-            ddlo = DDLO(net, network, p.recombine)
+                net, p = resume(p, sizes, candidates)
+            ddlo = algorithm(net, network, p.recombine)
             ready = time.perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             compiled = time.perf_counter()

@@ -6,11 +6,16 @@ code, tensorflow.experimental.numpy: a rule is written with what both have. Memo
 those that are frozen dataclasses listed in RULES are saved with it.
 """
 
+import functools
+import itertools
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ddlo import checks
+
+MOST_SUBSETS = 2**15  # of tasks, that nearest neighbours are sought among
 
 
 def threshold(logits, xp=np):
@@ -88,6 +93,49 @@ class OrderPreserving:
         return xp.concatenate([logits > 0, others], axis=0)
 
 
+@dataclass(frozen=True)
+class NearestNeighbours:
+    """K-nearest-neighbour quantisation of one DNN's output, as in DROO: the K decisions nearest to it.
+
+    The nearest one offloads the tasks whose output y is above 1/2. Another one is farther from the
+    output by |1 - 2*y| for each task in which it differs, of the squared distance. Of equally far
+    ones those come first that differ in fewer tasks, less confident ones. Raises ValueError if there
+    is more than one DNN, K is not in 1 to 2**n_out, or so large that there are too many to compare.
+    """
+
+    K: int
+
+    def __call__(self, logits, xp=np):
+        if logits.shape[0] != 1:
+            raise ValueError(f"nearest-neighbour quantisation takes 1 DNN, got {logits.shape[0]}")
+        n_out = logits.shape[-1]
+        K, z = checks.integer("K", self.K, 1, 2 ** min(n_out, 30)), logits[0]
+        subsets = _nearest_subsets(min(n_out, K - 1), K)
+        ranked = xp.argsort(xp.abs(z), axis=-1, kind="stable")[..., : subsets.shape[1]]  # (B, few)
+        distance = xp.tanh(xp.abs(xp.take_along_axis(z, ranked, axis=-1)) / 2)
+        farther = xp.sum(xp.where(subsets, distance[:, None], 0.0), axis=-1)  # (B, subsets)
+        nearest = xp.argsort(farther, axis=-1, kind="stable")[:, :K]
+        is_flipped = xp.take(xp.asarray(subsets), nearest, axis=0)[..., None]  # (B, K, few, 1)
+        places = ranked[:, None, :, None] == np.arange(n_out)
+        others = (z > 0)[:, None] != xp.any(is_flipped & places, axis=2)
+        return xp.moveaxis(others, 1, 0)
+
+
+@functools.cache
+def _nearest_subsets(few, K):
+    """Return which of the `few` least confident tasks may be flipped in one of the K nearest decisions.
+
+    Bool (subsets, few), smaller ones first. All 2**s subsets of a set of s tasks are as near as it is,
+    so that no set is larger than log2(K).
+    """
+    sizes = range(min(few, K.bit_length() - 1) + 1)
+    number = sum(math.comb(few, size) for size in sizes)
+    if number > MOST_SUBSETS:
+        raise ValueError(f"K must be smaller, as {number} decisions would be compared, got {K}")
+    subsets = [subset for size in sizes for subset in itertools.combinations(range(few), size)]
+    return np.array([np.isin(np.arange(few), subset) for subset in subsets]).reshape(number, few)
+
+
 def checked_rule(rule, dnns, tasks):
     """Return a rule that works for so many DNNs and tasks. Raises ValueError if it does not."""
     if not callable(rule):
@@ -101,7 +149,9 @@ def checked_rule(rule, dnns, tasks):
     return rule
 
 
-RULES = {"threshold": threshold, "Flips": Flips, "OrderPreserving": OrderPreserving}
+RULES = {"threshold": threshold} | {
+    kind.__name__: kind for kind in (Flips, OrderPreserving, NearestNeighbours)
+}
 
 
 def described(rule):

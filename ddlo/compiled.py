@@ -78,8 +78,11 @@ def compile_loop(ddlo):
         t = 0
         while t < blocks:  # `for t in tf.range(blocks)` is compiled anew for every value of blocks
             logits = net.logits(tf.cast(h[t], tf.float64))
+            candidates = tf.cast(net.candidates(logits, tnp), tf.float64)
+            if hasattr(ddlo.network, "allowed"):
+                candidates = ddlo.network.allowed(costs[t], candidates, tnp)
             k, x = ddlo.pick(
-                tf.cast(net.candidates(logits, tnp), tf.float64),
+                candidates,
                 lambda x, d=costs[t]: ddlo.network.utility(d, x, tnp),
                 lambda candidates, x, d=costs[t]: ddlo.network.recombine(d, candidates, x, tnp),
                 tnp,

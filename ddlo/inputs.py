@@ -43,6 +43,11 @@ class Scale:
 RELEASED = Scale()
 
 
+def scale_for(network, states):
+    """Return the scale of a network: its own, if it has one, or that of states (frames, S)."""
+    return getattr(network, "scale", None) or Scale.of(states)
+
+
 def described_scale(scale):
     """Return a scale as a dict for a JSON file: its fields, or of a custom one the name."""
     if isinstance(scale, Scale):

@@ -5,33 +5,34 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ddlo.candidates import Flips
-from ddlo.inputs import Scale
+from ddlo.inputs import scale_for
 from memory import MemoryDNN
 
 
-def make_net(parameters, network, sizes, training):
-    """Return a new MemoryDNN of main.py's parameters, whose scale is that of the training samples.
+def make_net(parameters, network, sizes, training, candidates=None):
+    """Return a new MemoryDNN of main.py's parameters, scaled as suits network and training.
 
-    `sizes` are the entries of a state and of a decision, `training` the states (samples, S).
+    `sizes` are the entries of a state and of a decision, `training` the states (samples, S). The
+    candidate rule is flips, unless another one is given.
     """
     p, (n_in, n_out) = parameters, sizes
     names = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "seed")
     return MemoryDNN(
         net=[n_in, *p.hidden, n_out],
         **{name: getattr(p, name) for name in names},
-        candidates=Flips(p.flips, p.user_flips, network.N),
-        scale=Scale.of(training),
+        candidates=candidates or Flips(p.flips, p.user_flips, network.N),
+        scale=scale_for(network, training),
     )
 
 
-def resume(parameters, sizes):
+def resume(parameters, sizes, candidates=None):
     """Return the MemoryDNN of parameters.resume, and the parameters with its own in their places.
 
-    Raises FileNotFoundError if there is no such file, and ValueError if it is no saved MemoryDNN, is for
+    A custom candidate rule, which is not saved with it, has to be given again. Raises FileNotFoundError if there is no such file, and ValueError if it is no saved MemoryDNN, is for
     other sizes, or a parameter is neither its own nor main.py's default.
     """
     p, path = parameters, Path(parameters.resume)
-    net = MemoryDNN.load(path)
+    net = MemoryDNN.load(path, candidates)
     if (net.net[0], net.net[-1]) != sizes:
         raise ValueError(
             f"{path} must be for states of {sizes[0]} entries and {sizes[1]} tasks, got {net.net[0]} and "

@@ -3,7 +3,9 @@
 A network is any object with N, M and `compute_Q(state, decision)`. A decision has N*M entries, 0 or 1. The
 state, what is known of a time frame, has `state_size` entries; without that attribute these are N*M
 task sizes. All else it may have is used where it is there: optimum, reference, task_costs and utility
-(compiled code), recombine, energy_and_delays, bandwidth_allocation.
+(compiled code), recombine, energy_and_delays, bandwidth_allocation; `scale`, from states to inputs of the
+DNNs (ddlo/inputs.py); and `allowed`, which with task_costs makes candidates into decisions that may be made:
+compute_Q then has to score any decision as what `allowed` makes of it.
 """
 
 import functools

@@ -108,7 +108,9 @@ def print_report(report, out):
         if r["optimal_share"] is not None:
             optimal = f"{r['optimal_share']:.1%} of the test frames"
         lines.append(("optimal decisions", optimal))
-    utility = ", ".join(f"{name} {Q:.2f}" for name, Q in r["mean_utility"].items())
+    most = max(map(abs, r["mean_utility"].values()))
+    spec = ".2f" if most >= 10 else ".4g"
+    utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
     loop = (
         f"{r['loop_seconds']:.2f} s for the loop, {1e6 * r['seconds_per_frame']:.0f} us per frame"
     )

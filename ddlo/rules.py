@@ -105,8 +105,8 @@ def frames_of(network, state):
 
 
 def has_sizes(network):
-    """Whether a network's state has one entry for each task, as task sizes have."""
-    return state_size(network) == network.N * network.M
+    """Whether a network's state is task sizes: one that has another state says its state_size."""
+    return state_size(network) == network.N * network.M and not hasattr(network, "state_size")
 
 
 def _evenly_spaced(frames, number):

@@ -1,12 +1,14 @@
 """Candidate rules against the same rules written out task by task."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddlo.backend import tnp
-from ddlo.candidates import Flips, OrderPreserving, threshold
+from ddlo.backend import tf, tnp
+from ddlo.candidates import Flips, NearestNeighbours, OrderPreserving, threshold
 from memory import MemoryDNN
 
 LOGITS = st.integers(0, 2**32 - 1).map(
@@ -108,3 +110,28 @@ def test_rules_that_do_not_suit_the_dnns_are_refused(rule, message):
 def test_order_preserving_quantisation_has_n_out_plus_1_candidates_at_most(K, limit):
     with pytest.raises(ValueError, match=f"K must be an integer {limit}, got {K}"):
         MemoryDNN([9, 5, 9], 1, candidates=OrderPreserving(K))
+
+
+@pytest.mark.parametrize("n_out, K", [(1, 2), (4, 1), (4, 9), (6, 64), (9, 10)])
+def test_nearest_neighbours_are_those_of_all_decisions(n_out, K):
+    logits = np.random.default_rng(K).normal(0, 2, (1, 40, n_out))
+    candidates = NearestNeighbours(K)(logits)
+    assert candidates.shape == (K, 40, n_out) and candidates.dtype == bool
+    output = 1 / (1 + np.exp(-logits[0]))
+    decisions = np.array(list(itertools.product((0, 1), repeat=n_out)))
+    distance = ((output[:, None] - decisions) ** 2).sum(axis=-1)
+    nearest = decisions[np.argsort(distance, axis=-1)[:, :K]]
+    np.testing.assert_array_equal(candidates, nearest.swapaxes(0, 1))
+    compiled = tf.function(lambda z: NearestNeighbours(K)(z, tnp), jit_compile=True)
+    np.testing.assert_array_equal(compiled(logits).numpy(), candidates)
+
+
+def test_nearest_neighbours_out_of_range():
+    logits = np.zeros((1, 2, 3))
+    for K in (0, 9):
+        with pytest.raises(ValueError, match="K must be an integer"):
+            NearestNeighbours(K)(logits)
+    with pytest.raises(ValueError, match="takes 1 DNN, got 2"):
+        NearestNeighbours(2)(np.zeros((2, 2, 3)))
+    with pytest.raises(ValueError, match="K must be smaller"):
+        NearestNeighbours(100)(np.zeros((1, 1, 99)))

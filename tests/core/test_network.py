@@ -8,6 +8,7 @@ import scipy.io
 
 import main
 from ddlo.bandwidth import JointMUMT
+from ddlo.candidates import OrderPreserving
 from ddlo.comparison import compared, precision
 from ddlo.compiled import can_compile, compile_loop
 from ddlo.dataset import generate, load_data, save_data
@@ -271,6 +272,65 @@ def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
     np.testing.assert_array_equal(load_data(tmp_path / "channel.mat", network)[1], gain_min)
     with pytest.raises(ValueError, match="states of Channel must be given"):
         generate(network, 20)
+
+
+class NoLicence(MUMT):
+    """User 1 may not offload, and says so; the DNNs' inputs are task sizes / 10."""
+
+    @staticmethod
+    def scale(task_size):
+        return task_size / 10
+
+    def allowed(self, costs, decision, xp=np):
+        return decision * np.repeat([0, 1], [self.M, (self.N - 1) * self.M]).astype(decision.dtype)
+
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, self.allowed(None, np.asarray(decision)))
+
+    def utility(self, costs, decision, xp=np):
+        return super().utility(costs, self.allowed(costs, decision, xp), xp)
+
+
+def test_what_is_not_allowed_is_not_decided_and_inputs_are_scaled_as_the_network_says(tmp_path):
+    network, histories = NoLicence(3, 3), []
+    data = generate(network, samples=300)
+    assert not data["gain_mode"][:, :3].any()
+    arrays = (data["task_size"], data["gain_min"][0])
+    for name in ("compiled", "plain"):
+        parameters = Parameters(frames=700, out=tmp_path / name)
+        algorithm = DDLO if name == "compiled" else StepByStep
+        main.run(parameters, network, arrays, algorithm=algorithm)
+        histories.append(history_of(tmp_path / name))
+    for key in ("decision", "Q", "chosen"):
+        np.testing.assert_array_equal(*(history[key] for history in histories))
+    decision = histories[0]["decision"]
+    assert not decision[:, :3].any() and decision[:, 3:].any()
+    net = MemoryDNN.load(tmp_path / "plain/model.npz", scale=network.scale)
+    last = data["task_size"][histories[0]["index"][0, -1]]
+    np.testing.assert_array_equal(net.memory[700 % 1024, :9], np.float32(last / 10))
+
+
+class StepByStep(DDLO):
+    """Not compiled, as it overrides a method."""
+
+    def decide_and_learn(self, task_size):
+        return super().decide_and_learn(task_size)
+
+
+def test_candidate_rule_and_subclass_for_a_run(tmp_path):
+    asked = []
+
+    class Counted(DDLO):
+        def decide(self, task_size):
+            asked.append(len(task_size))
+            return super().decide(task_size)
+
+    rule = OrderPreserving(4)
+    parameters = Parameters(frames=600, net_num=1, out=tmp_path / "first")
+    main.run(parameters, candidates=rule, algorithm=Counted)
+    assert sum(asked) == 600
+    net = MemoryDNN.load(tmp_path / "first/model.npz")
+    assert net.candidates == rule and history_of(tmp_path / "first")["chosen"].max() > 0
 
 
 class Profit(MUMT):
