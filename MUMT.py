@@ -344,14 +344,19 @@ def in_parts(function, task_size, tasks, width):
     The function returns a number and a decision of each frame, which has `width` entries; these are
     returned for all frames, or as a float and (width,) for task sizes (S,).
     """
-    frames = np.atleast_2d(task_size)
-    value, decision = np.empty(len(frames)), np.empty((len(frames), width), np.int32)
     decisions = all_decisions(tasks)
     step = max(1, 2**19 // (len(decisions) * width))  # 4 MB, for the cache
+    return in_blocks(lambda frames: function(frames, decisions), task_size, width, step)
+
+
+def in_blocks(function, states, width, step):
+    """Call function(states (b, S)) for `step` frames at a time, and return what `in_parts` does."""
+    frames = np.atleast_2d(states)
+    value, decision = np.empty(len(frames)), np.empty((len(frames), width), np.int32)
     for start in range(0, len(frames), step):
         part = slice(start, start + step)
-        value[part], decision[part] = function(frames[part], decisions)
-    return (value, decision) if task_size.ndim == 2 else (float(value[0]), decision[0])
+        value[part], decision[part] = function(frames[part])
+    return (value, decision) if states.ndim == 2 else (float(value[0]), decision[0])
 
 
 def all_decisions(tasks):

@@ -149,9 +149,7 @@ def checked_rule(rule, dnns, tasks):
     return rule
 
 
-RULES = {"threshold": threshold} | {
-    kind.__name__: kind for kind in (Flips, OrderPreserving, NearestNeighbours)
-}
+RULES = {rule.__name__: rule for rule in (threshold, Flips, OrderPreserving, NearestNeighbours)}
 
 
 def described(rule):

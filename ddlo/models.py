@@ -28,7 +28,8 @@ def make_net(parameters, network, sizes, training, candidates=None):
 def resume(parameters, sizes, candidates=None):
     """Return the MemoryDNN of parameters.resume, and the parameters with its own in their places.
 
-    A custom candidate rule, which is not saved with it, has to be given again. Raises FileNotFoundError if there is no such file, and ValueError if it is no saved MemoryDNN, is for
+    A custom candidate rule, which is not saved with it, has to be given again. Raises
+    FileNotFoundError if there is no such file, and ValueError if it is no saved MemoryDNN, is for
     other sizes, or a parameter is neither its own nor main.py's default.
     """
     p, path = parameters, Path(parameters.resume)

@@ -26,7 +26,7 @@ class AdaptiveDROO(DDLO):
 
     After every 32 frames K is 2 more than the greatest index, from 0, that was chosen in them, but at
     most N*M. That makes it run step by step: only as many candidates are scored. `scored` is how many
-    were since the MemoryDNN was new. Source: the paper and the package of DROO.
+    were. Source: the paper and the package of DROO.
     """
 
     def __post_init__(self):
@@ -35,6 +35,7 @@ class AdaptiveDROO(DDLO):
             raise ValueError(  # noqa: TRY004 - as for all that does not suit
                 f"adaptive K needs an AdaptiveOrderPreserving, got {self.net.candidates!r}"
             )
+        self.net.candidates.K, self.greatest, self.scored = self.net.net[-1], 0, 0
 
     def decide_and_learn(self, state):
         """Decide frames and learn from the decisions, as DDLO does."""
@@ -42,8 +43,6 @@ class AdaptiveDROO(DDLO):
         results = [super().decide_and_learn(state[:0])]
         while len(state):
             frame = self.net.memory_counter - 1
-            if frame == 0:
-                rule.K, self.greatest, self.scored = self.net.net[-1], 0, 0
             k, x = super().decide_and_learn(state[: INTERVAL - frame % INTERVAL])
             self.greatest, self.scored = max(self.greatest, k.max()), self.scored + rule.K * len(k)
             if (frame + len(k)) % INTERVAL == 0:

@@ -111,7 +111,8 @@ def write_results(folder, chosen, frames, seeds, store, failed):
         f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
         f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
         "interval over seeds (Student's t). Times are of one core while other runs use the others. "
-        f"Versions: {versions_text(package_versions())}. Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
+        f"Versions: {versions_text(package_versions())}. "
+        f"Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
     )
     (folder / "results.md").write_text(results.page(table, about), encoding="utf-8")
 

@@ -14,6 +14,7 @@ import inspect
 import numpy as np
 
 from ddlo import checks
+from ddlo.bandwidth import JointMUMT
 from ddlo.dataset import reference_of
 from ddlo.network import describe_network
 from ddlo.rules import LABELS, all_edge, all_local, best_fixed, frames_of, smallest_local
@@ -145,13 +146,19 @@ def random(network, task_size, seed=0):
 
 
 def dual_heuristic(network, task_size):
-    """Decide as users do who pay a price for bandwidth: JointMUMT.lower_bound, near the optimum."""
-    return _joint(network).lower_bound(frames_of(network, task_size))[1]
+    """Decide as a network's `lower_bound` does, which puts a price on what is shared."""
+    if not hasattr(network, "lower_bound"):
+        raise ValueError(f"no lower bound is known for a {type(network).__name__}")
+    return network.lower_bound(frames_of(network, task_size))[1]
 
 
 def equal_split_optimum(network, task_size):
     """Decide optimally for an equal split of the bandwidth; a JointMUMT re-allocates it then."""
-    constants = describe_network(_joint(network))
+    if not isinstance(network, JointMUMT):
+        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
+            f"this scheme shares bandwidth: it takes no {type(network).__name__}"
+        )
+    constants = describe_network(network)
     constants.pop("class")
     return optimum(MUMT(**constants), task_size)
 
@@ -199,12 +206,6 @@ def scheme_of(label):
     if label not in labels:
         raise ValueError(f"scheme must be DDLO or one of {', '.join(labels)}, got {label}")
     return labels[label]
-
-
-def _joint(network):
-    if not hasattr(network, "lower_bound"):  # a JointMUMT, or one like it
-        raise ValueError(f"this scheme shares bandwidth: it takes no {type(network).__name__}")
-    return network
 
 
 def by_chance(label):

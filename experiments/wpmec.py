@@ -30,7 +30,7 @@ from ddlo.dataset import reference_of
 from ddlo.inputs import Scale
 from ddlo.matfiles import read_mat
 from main import DDLO, Parameters, run
-from MUMT import ENUMERATED_TASKS, all_decisions
+from MUMT import ENUMERATED_TASKS, all_decisions, in_blocks
 
 from .allocation import allocation, dual_value, greatest_dual, snr_level
 from .droo import AdaptiveDROO, AdaptiveOrderPreserving
@@ -149,7 +149,7 @@ class WPMEC:
             raise ValueError(
                 f"decisions are enumerated for up to {ENUMERATED_TASKS} devices, got {self.N}"
             )
-        return self._in_parts(gains, self._best_of_all)
+        return self._in_blocks(self._best_of_all, gains)
 
     def lower_bound(self, gains):
         """Return a bound that no decision's Q is below, and a decision near it.
@@ -169,9 +169,9 @@ class WPMEC:
             _, most, decisions = greatest_dual(costs)
             best = self.utility(costs, decisions).argmin(axis=0)
             # Rounding must not lift the bound above the optimum.
-            return (1 - 1e-12) / most, decisions[best, np.arange(len(best))].astype(np.int32)
+            return (1 - 1e-12) / most, decisions[best, np.arange(len(best))]
 
-        return self._in_parts(gains, bound)
+        return self._in_blocks(bound, gains)
 
     def reference(self, gains):
         """Return gain_min, gain_mode and what gain_min is: the optimum, or beyond 12 devices a bound."""
@@ -191,18 +191,11 @@ class WPMEC:
         # By frame, then Q, then number: the first one of each frame.
         order = np.lexsort((number, Q, frame))
         first = order[np.searchsorted(frame[order], np.arange(len(gains)))]
-        return Q[first], everything[number[first]].astype(np.int32)
+        return Q[first], everything[number[first]]
 
-    def _in_parts(self, gains, function):
-        """Call function(gains (b, N)) for some frames at a time; return a value and a decision each."""
+    def _in_blocks(self, function, gains):
         gains = checks.block("gains", self.checked_sizes(gains))
-        frames = np.atleast_2d(gains)
-        parts = [
-            function(frames[start : start + FRAMES_AT_A_TIME])
-            for start in range(0, len(frames), FRAMES_AT_A_TIME)
-        ]
-        value, decision = (np.concatenate(part) for part in zip(*parts))
-        return (value, decision) if gains.ndim == 2 else (float(value[0]), decision[0])
+        return in_blocks(function, gains, self.N, FRAMES_AT_A_TIME)
 
     # Checks
 
@@ -243,14 +236,14 @@ def load_gains(path):
     network : WPMEC, of as many devices as the file has, with DROO's weights
     gains : float64 array (samples, N), input_h of the file
     gain_min : float64 array (samples,), the Q of its output_mode
-    reference : "optimum"
+    reference : "optimum", or beyond 12 devices, where nobody can tell, "best known utility"
 
     Raises
     ------
     ValueError
         If a key is missing, or something in the file has another shape or other values than it
         should: gains, decisions, or rates (output_obj) that are not those of the decisions, or not
-        the greatest ones, which one sample in a hundred is looked at for.
+        the greatest ones, for which a hundred samples or so are looked at.
     """
     content = read_mat(path)
     missing = [key for key in KEYS if key not in content]
@@ -270,20 +263,21 @@ def load_gains(path):
             f"got {mode.shape} and {rate.shape}"
         )
     network, rate = WPMEC(N), rate.ravel()
+    is_enumerable, some = N <= ENUMERATED_TASKS, slice(None, None, max(1, samples // 100))
     try:
         gain_min = network.compute_Q(gains, mode)
-        some = slice(None, None, max(1, samples // 100))
-        best = gain_min.copy()
-        best[some] = reference_of(network, gains[some])[0] if N <= ENUMERATED_TASKS else best[some]
+        expected = [(slice(None), gain_min, "that of output_mode")]
+        if is_enumerable:
+            expected.append((some, network.optimum(gains[some])[0], "the greatest one"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    for expected, what in ((1 / gain_min, "that of output_mode"), (1 / best, "the greatest one")):
-        for i in np.flatnonzero(~np.isclose(rate, expected, rtol=DIGITS, atol=0))[:1]:
+    for part, Q, what in expected:
+        for i in np.flatnonzero(~np.isclose(rate[part], 1 / Q, rtol=DIGITS, atol=0))[:1]:
             raise ValueError(
-                f"{path}: output_obj of sample {i} must be {expected[i]:.8g} bit/s, {what}, got "
-                f"{rate[i]:.8g}"
+                f"{path}: output_obj of sample {np.arange(samples)[part][i]} must be {1 / Q[i]:.8g} "
+                f"bit/s, {what}, got {rate[part][i]:.8g}"
             )
-    return network, gains, gain_min, "optimum"
+    return network, gains, gain_min, "optimum" if is_enumerable else "best known utility"
 
 
 @dataclass

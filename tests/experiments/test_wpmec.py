@@ -12,7 +12,7 @@ from ddlo.compiled import can_compile, compile_loop
 from experiments import wpmec
 from experiments.droo import AdaptiveDROO, AdaptiveOrderPreserving
 from experiments.wpmec import WPMEC, channel_gains, load_gains
-from main import DDLO
+from main import DDLO, Parameters, run
 from memory import MemoryDNN
 from MUMT import enumerate_decisions
 
@@ -225,6 +225,18 @@ def test_number_of_candidates_adapts():
     assert ddlo.scored == sum(expected)
 
 
+def test_a_resumed_run_adapts_again(tmp_path):
+    network, rule = WPMEC(5), AdaptiveOrderPreserving()
+    data = (channel_gains(300, 5), network.optimum(channel_gains(300, 5))[0])
+    first = Parameters(frames=600, net_num=1, out=tmp_path / "first")
+    run(first, network, data, rule, AdaptiveDROO)
+    again = Parameters(frames=200, resume=tmp_path / "first/model.npz", out=tmp_path / "again")
+    with pytest.raises(ValueError, match="to be given"):
+        run(again, network, data)
+    report = run(again, network, data, rule, AdaptiveDROO)
+    assert report["frames"] == 200 and 1 <= rule.K <= 5
+
+
 def test_adaptive_k_needs_its_rule():
     with pytest.raises(ValueError, match="AdaptiveOrderPreserving"):
         AdaptiveDROO(MemoryDNN([2, 2], 1), WPMEC(2))
@@ -247,6 +259,12 @@ def test_data_of_droo(tmp_path):
     assert (network.N, reference) == (5, "optimum")
     np.testing.assert_array_equal(gains, channel_gains(300, 5))
     np.testing.assert_array_equal(gain_min, network.optimum(gains)[0])
+    # With more devices nobody can tell whether the decisions are the best ones.
+    gains = channel_gains(9, 13)
+    network, mode = WPMEC(13), np.ones((9, 13))
+    content = {"input_h": gains, "output_mode": mode}
+    content["output_obj"] = network.computation_rate(gains, mode)
+    assert load_gains(droo_file(tmp_path / "data_13.mat", **content))[3] == "best known utility"
 
 
 @pytest.mark.parametrize(
