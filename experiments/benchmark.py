@@ -17,7 +17,7 @@ from ddlo.files import atomic_folder, write_json
 from ddlo.plots import new_figure, save, styled
 from ddlo.report import versions, versions_text
 
-from .runs import machine
+from .execution import machine
 
 # Names of measure.PARTS, which takes longer to import, and what they show.
 PARTS = {

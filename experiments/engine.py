@@ -18,8 +18,8 @@ from tqdm import tqdm
 from ddlo.dataset import load_data
 from MUMT import MUMT
 
+from .execution import execute
 from .origin import ROOT, origin
-from .runs import execute
 
 # Runs that share a compilation, which takes a second or more, go to one worker for so many seconds.
 BATCH_SECONDS = 10

@@ -94,7 +94,7 @@ def write_results(folder, chosen, frames, seeds, store, failed):
             continue
 
         def curves(array, settings=settings):
-            """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
+            """Return an array of `execution.execute` of all seeds, by the labels of what learns."""
             of_settings = {}
             for setting in settings:
                 done = [run for run in setting.runs(frames, seeds) if run not in failed]

@@ -4,31 +4,27 @@ All raise WrongResult if what was measured did not do what it should: fast but w
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ddlo.bandwidth import JointMUMT
-from ddlo.dataset import load_data, time_frames
 from ddlo.sizes import task_sizes
-from main import run_frames
 from MUMT import MUMT
 
+from .execution import timed
+from .measured import Measured, WrongResult, gemm_gflops, resident_mb, some_task_sizes, spread
 from .origin import ROOT
-from .runs import Run, build, timed
+from .plain import PlainWPMEC, plain_Q
+from .runs import Run, WPMECRun
+from .wpmec import channel_gains
 
 # Mean test gain ratios after 20,000 frames, by the number of DNNs: about what single runs of the
 # released package's DNNs reach, and other seeds of ours.
 GAIN_RATIO = {1: (0.70, 0.90), 3: (0.991, 0.9945), 10: (0.9955, 0.9995), 30: (0.998, 1)}
-SAME_FRAMES = 700  # compared with DDLO step by step; from frame 519 on there are training steps
 GROWTH = {
     "net_num": (1, 2, 5, 10, 20, 50, 100),
     "tasks": (9, 30, 90, 150, 300),  # in all, 3 of each user
@@ -40,87 +36,6 @@ LONG = 10**6  # time frames, that are run twice only
 DECISIONS = ((3, 3, 3), (3, 3, 10), (30, 3, 10))  # users, tasks of each, DNNs
 SWEEPS = ("net_num", "learning_rate", "batch_size", "memory_size", "training_interval")
 CALLS, BLOCK, BLOCK_CALLS = 10_000, 1000, 200
-
-
-class WrongResult(Exception):
-    """What was measured did not do what it should."""
-
-
-def spread(seconds):
-    """Return the median of repeated measurements, the least and the most, as a dict."""
-    low, high = min(seconds), max(seconds)
-    return {"seconds": float(np.median(seconds)), "seconds_least": low, "seconds_most": high}
-
-
-@cache
-def gemm_gflops():
-    """Return one core's rate of float32 matrix products, 1024 x 1024, in GFLOP/s: NumPy's median."""
-    n = 1024
-    a, b = np.random.default_rng(0).random((2, n, n), np.float32)
-    product = np.empty_like(a)
-    with threadpool_limits(1):
-        np.matmul(a, b, out=product)
-        seconds = [timed(np.matmul, a, b, out=product)[1] for _ in range(20)]
-    return 2e-9 * n**3 / np.median(seconds)
-
-
-def arithmetic(run):
-    """Return the GFLOP of a run's matrix products: 6 for a weight, DNN and trained row, 2 to decide."""
-    size = run.users * run.tasks
-    weights = sum(n_in * n_out for n_in, n_out in pairwise((size, *run.hidden, size)))
-    # Training steps are at counters from 512 on that the interval divides; a run ends at frames + 1.
-    steps = max(0, (run.frames + 1) // run.training_interval - 511 // run.training_interval)
-    training = 6 * weights * run.batch_size * run.net_num * steps
-    return 1e-9 * (training + 2 * weights * run.net_num * run.frames)
-
-
-class Measured:
-    """A DDLO on a network of some size, compiled, that can be run again and again.
-
-    Raises WrongResult unless its first frames are, bit for bit, those of a run step by step.
-    """
-
-    def __init__(self, run):
-        self.run, network = run, run.network
-        if run.data:
-            self.task_size, self.gain_min, _ = load_data(ROOT / run.data, network)
-        else:
-            self.task_size = task_sizes(range(2000), run.users, run.tasks).astype(float)
-            self.gain_min = network.optimum(self.task_size)[0]
-        self.ddlo, self.loop = build(run)
-        loops = (self.loop, self.ddlo.decide_and_learn)
-        compiled, plain = (self.history(SAME_FRAMES, loop)[0] for loop in loops)
-        for key in compiled:
-            if (compiled[key] != plain[key]).any():
-                raise WrongResult(f"{run}: {key} is not what it is step by step")
-
-    def history(self, frames, loop):
-        """Do a run; return its history and how many are test frames."""
-        self.ddlo.net.reset(0)
-        index, tests = time_frames(frames, len(self.task_size))
-        arguments = (loop, self.ddlo, self.task_size, self.gain_min, index)
-        return run_frames(*arguments, quiet=True), tests
-
-    def row(self, repeats):
-        """Return a run's times and rates, over so many repeats, as a row; and its history."""
-        seconds, processor = [], []
-        for _ in range(repeats):
-            history = None  # that of the repeat before takes memory
-            started = time.process_time()
-            (history, tests), of_one = timed(self.history, self.run.frames, self.loop)
-            seconds.append(of_one)
-            processor.append(time.process_time() - started)
-        gflop, median = arithmetic(self.run), np.median(seconds)
-        return {
-            "frames": self.run.frames,
-            **spread(seconds),
-            "frames_per_second": self.run.frames / median,
-            "processor_seconds": float(np.median(processor)),
-            "gflop": gflop,
-            "gflops": gflop / median,
-            "gemm_share": gflop / median / gemm_gflops(),
-            "mean_gain_ratio": history["gain_ratio"][-tests:].mean(),
-        }, history
 
 
 def loop(repeats, quick):
@@ -143,11 +58,13 @@ def growth(repeats, quick):
     for what, values in GROWTH.items():
         for value in values[: 2 if quick else None]:
             grown = {what: value}
+            samples = None
             if what == "tasks":
                 users = value // 3
                 grown = {"data": "", "users": users, "uplink": 100 * users / 3}
+                samples = some_task_sizes(users, 3)
             run = Run(**({"frames": GROWTH_FRAMES} | grown))
-            measured = Measured(run)
+            measured = Measured(run, samples)
             before = resident_mb()
             row, history = measured.row(repeats if run.frames < LONG else min(repeats, 2))
             costs = np.size(measured.ddlo.net.cost_his)
@@ -162,25 +79,16 @@ def growth(repeats, quick):
     return rows
 
 
-def resident_mb():
-    """Return this process's resident memory in MB, or NaN where the system does not tell it."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return float("nan")
-    return 1e-6 * pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def latency(repeats, quick):
     """Measure one decision of a trained DDLO, and a block of them: decode, score, pick."""
     rows = []
     for users, tasks, net_num in DECISIONS:
         is_published = (users, tasks) == (3, 3)
         network = {"users": users, "tasks": tasks, "uplink": 100 * users / 3}
-        data = Run.data if is_published else ""
-        measured = Measured(Run(net_num=net_num, data=data, frames=2000, **network))
+        samples = None if is_published else some_task_sizes(users, tasks)
+        measured = Measured(Run(net_num=net_num, frames=2000, **network), samples)
         measured.history(2000, measured.loop)
-        d = measured.task_size[-BLOCK:]
+        d = measured.samples[-BLOCK:]
         for frames, calls in ((1, CALLS), (BLOCK, BLOCK_CALLS)):
             calls = calls // 10 if quick else calls
             seconds, decisions = [], []
@@ -199,23 +107,6 @@ def latency(repeats, quick):
             row = {"users": users, "tasks": tasks, "net_num": net_num, "frames": frames}
             rows.append(row | {"calls": calls, "median_ms": 1e3 * median, "p99_ms": 1e3 * late})
     return rows
-
-
-def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
-    """Return Q as the model states it, task by task in Python's floats, with equal bandwidth."""
-    Q = 0.0
-    for n in range(N):
-        energy = local = offload = 0.0
-        for m in range(M):
-            d, x = float(task_size[n * M + m]), int(decision[n * M + m])
-            b = d * 8 * 2**20
-            energy += x * (b * (1.5 * 10**-7) + b * (1.42 * 10**-7)) + (1 - x) * (
-                b * (3.25 * 10**-7)
-            )
-            local += (1 - x) * (b * (4.75 * 10**-7))
-            offload += x * (d / (CUL / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
-        Q += energy + beta * max(local, offload)
-    return Q
 
 
 def utility(repeats, quick):
@@ -245,6 +136,44 @@ def utility(repeats, quick):
         rows.append(row | {"per_second": frames / row["seconds"]})
     for row in rows:
         row["times_plain"] = row["per_second"] / rows[0]["per_second"]
+    return rows
+
+
+def wpmec(repeats, quick):
+    """Measure the loop on WPMEC, 10 devices and 10 DNNs: plain Python, NumPy and compiled."""
+    frames, few = (2000, 100) if quick else (20000, 1000)
+    run = WPMECRun(net_num=10, frames=frames)
+    measured = Measured(run, channel_gains(frames, run.users))
+    ddlo, network, plain = measured.ddlo, run.network, PlainWPMEC(run.users)
+    some = measured.samples[:100]
+    x = np.random.default_rng(0).integers(0, 2, (10, *some.shape))
+    if not np.allclose(plain.compute_Q(some, x), network.compute_Q(some, x), rtol=1e-9, atol=0):
+        raise WrongResult("plain Python gives other utilities than compute_Q")
+
+    def one_by_one(gains):
+        of_frames = [ddlo.decide_and_learn(gains[i, None]) for i in range(len(gains))]
+        return tuple(np.concatenate(parts) for parts in zip(*of_frames))
+
+    ways = {
+        "plain Python, frame by frame": (plain, one_by_one, few),
+        "NumPy, frame by frame": (network, one_by_one, few),
+        "NumPy, in blocks": (network, ddlo.decide_and_learn, frames),
+        "compiled": (network, measured.loop, frames),
+    }
+    rows, expected = [], None
+    for way, (ddlo.network, loop, frames) in ways.items():
+        results = [timed(measured.history, frames, loop) for _ in range(repeats)]
+        (history, tests), _ = results[0]
+        decision = history["decision"][: few - few // 5]  # which all ways have
+        expected = decision if expected is None else expected
+        if (decision != expected).any():
+            raise WrongResult(f"{way} decides otherwise")
+        row = {"way": way, "frames": frames} | spread([seconds for _, seconds in results])
+        row["ms_per_frame"] = 1e3 * row["seconds"] / frames
+        row["times_plain"] = (rows or [row])[0]["ms_per_frame"] / row["ms_per_frame"]
+        if frames == run.frames:
+            row["mean_gain_ratio"] = history["gain_ratio"][-tests:].mean()
+        rows.append(row)
     return rows
 
 

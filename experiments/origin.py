@@ -10,9 +10,11 @@ from ddlo.report import package_versions
 
 ROOT = Path(__file__).parents[1]
 # The code that results depend on, but for schemes.py where nothing learns.
-CODE = [ROOT / name for name in ("main.py", "memory.py", "MUMT.py", "experiments/runs.py")]
+CODE = [ROOT / name for name in ("main.py", "memory.py", "MUMT.py")]
 OF_DDLO = ("backend", "bandwidth", "checks", "comparison", "compiled", "dataset", "inputs")
 CODE += [ROOT / "ddlo" / f"{name}.py" for name in (*OF_DDLO, "network", "rules", "sizes")]
+OF_EXPERIMENTS = ("allocation", "droo", "execution", "runs", "wpmec")
+CODE += [ROOT / "experiments" / f"{name}.py" for name in OF_EXPERIMENTS]
 
 
 def digest_of(data):

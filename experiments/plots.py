@@ -49,6 +49,7 @@ RECORDED = {
     (8488, 9488): 0.9903,
 }
 RECORDED_FROM = 512
+EVENT_BINS = 40  # of frames in a run during which something happens
 
 
 def convergence(rows, curves):
@@ -260,6 +261,46 @@ def decision_time(rows, curves):
     return figure, _data(rows)
 
 
+def events(fractions):
+    """Return a plot of gain ratios against time frames: what happens is at fractions of the frames."""
+
+    def plot(rows, curves):
+        """Plot gain ratios of some frames at a time: the mean of the seeds, and their range."""
+        import pandas as pd
+        from matplotlib.ticker import MaxNLocator
+
+        figure = new_figure(2.8)
+        axes = figure.add_subplot()
+        drawn = []
+        for (label, of_seeds), style in zip(curves("gain_ratio").items(), styles_of(rows)):
+            ratios = np.stack(of_seeds).astype(float)
+            ends = np.linspace(0, ratios.shape[1], EVENT_BINS + 1).astype(int)[1:]
+            begins = np.concatenate([[0], ends[:-1]])
+            means = [ratios[:, i:k].mean(axis=1) for i, k in zip(begins, ends) if k > i]
+            low, mean, high = (f(means, axis=1) for f in (np.min, np.mean, np.max))
+            begins, ends = begins[begins < ends], ends[begins < ends]
+            middle, style = (begins + ends + 1) / 2, style | {"marker": ""}
+            axes.plot(middle, nearness(mean), label=label, **style)
+            near = nearness(low), nearness(high)
+            axes.fill_between(middle, *near, color=style["color"], alpha=0.2, linewidth=0)
+            data = {"from": begins + 1, "to": ends, "mean": mean, "low": low, "high": high}
+            drawn.append(pd.DataFrame({"label": label} | data))
+        seeds = len(ratios)
+        if seeds > 1:
+            name = f"range of {seeds} seeds"
+            axes.fill_between([], [], [], color="k", alpha=0.2, label=name)
+        for fraction in fractions:
+            axes.axvline(fraction * ends[-1], color="0.5", linestyle=(0, (8, 2)), linewidth=0.8)
+        gain_ratio_axis(axes.yaxis)
+        axes.set(xlabel="Time frame", ylabel="Gain ratio", xlim=(0, ends[-1]))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        legend(figure, axes)
+        return figure, pd.concat(drawn, ignore_index=True)
+
+    return plot
+
+
 def scaling(rows, curves):
     """Plot schemes against users, against tasks of a user, or both: against what differs.
 
@@ -267,7 +308,8 @@ def scaling(rows, curves):
     are "users x tasks".
     """
     sizes = np.array([[int(count) for count in value.split(" x ")] for value in rows.value])
-    names = ("Users, {} tasks each", "Tasks of {} users")
+    each = "tasks" if sizes[0, 1] > 1 else "task"
+    names = (f"Users, {{}} {each} each", "Tasks of {} users")
     others = sizes[0][::-1]  # the first size is on both axes
     shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1] or [0]
     figure = new_figure(6)

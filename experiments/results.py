@@ -18,6 +18,8 @@ FORMATS = {
     "ms_per_frame": ("ms per frame, batch size 1", 1, 0, ""),
     "ms_per_frame_batched": ("ms per frame, batched", 1, 0, ""),
     "loop_seconds": ("seconds to decide and learn all frames", 1, 2, ""),
+    "candidates_per_frame": ("candidates scored per frame", 1, 1, ""),
+    "ms_per_training_step": ("ms per training step", 1, 0, ""),
     "min_max": ("min and max over seeds", 1, 4, ""),
     "learns": ("seeds that learn", 1, 0, ""),
 }
@@ -45,7 +47,7 @@ def table(chosen, frames, seeds, store, failed):
     """Return the tidy table of experiments, lists of settings by name: a row per run.
 
     Columns are experiment, label, value, seed, is_released (whether all but the seed and frames are
-    the released values), the metrics of `runs.execute`, and error, of the runs that failed.
+    the released values), the metrics of `execution.execute`, and error, of the runs that failed.
     """
     rows = []
     for name, settings in chosen.items():
@@ -112,7 +114,8 @@ def text(row, metric):
         return "-"
     if metric.startswith("ms_"):
         return "< 0.001" if mean < 0.001 else f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
-    spread = "" if np.isnan(ci95) or metric == "loop_seconds" else f" ± {factor * ci95:.{digits}f}"
+    is_plain = np.isnan(ci95) or metric in ("loop_seconds", "candidates_per_frame")
+    spread = "" if is_plain else f" ± {factor * ci95:.{digits}f}"
     return f"{factor * mean:.{digits}f}{spread}{unit}"
 
 

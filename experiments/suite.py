@@ -4,47 +4,19 @@ A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) i
 compare schemes; another value of a parameter goes into the tuple of its sweep.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ddlo.candidates import Flips, OrderPreserving
 from ddlo.rules import LABELS
 
-from . import plots
+from . import plots, suite_wpmec
+from .experiment import Experiment, Setting
 from .runs import Run
-from .schemes import JOINT_SCHEMES, SCHEMES, SMALLEST_LOCAL, by_chance
+from .schemes import JOINT_SCHEMES, SCHEMES, SMALLEST_LOCAL
 
 LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
 DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
 OF_NETWORKS = ("mean_gain_ratio", "ms_per_frame", "ms_per_frame_batched", "loop_seconds")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Runs that differ in nothing but their seeds."""
-
-    label: str  # of the line or row that it is
-    run: Run  # with seed 0
-    value: float | str | None = None  # of the parameter or constant, or the network, that is varied
-    fraction: float = 1  # of the frames that it is run for
-
-    def runs(self, frames, seeds):
-        """Return its runs: one for each seed, or only one where nothing learns or is random."""
-        seeds = seeds if self.run.learns or by_chance(self.run.scheme) else 1
-        frames = max(1, int(self.fraction * frames))
-        return [replace(self.run, frames=frames, seed=seed) for seed in range(seeds)]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Settings that are compared, and how they are shown."""
-
-    title: str
-    settings: Iterable[Setting]
-    plot: Callable  # (rows, curves) -> figure and the data in it, as in plots.py
-    metrics: tuple[str, ...]  # of runs.execute and results.FORMATS that tables show
-    across: str = ""  # heading of the values, if a table of each metric has a column for each value
-    quick: Iterable[Setting] = field(default=())  # the settings of --quick, if they are fewer
 
 
 def sweep(name, label, values):
@@ -315,4 +287,4 @@ EXPERIMENTS = {
         "optimal",
         [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3)],
     ),
-}
+} | suite_wpmec.EXPERIMENTS

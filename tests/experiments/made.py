@@ -18,8 +18,9 @@ def result_of(run):
         costs = 0.1 + random.random((run.net_num, max(0, (run.frames - 510) // 10)))
         curves = {"gain_ratio": ratio.astype(np.float32), "costs": costs.astype(np.float32)}
         metrics = {"loop_seconds": 1 + random.random(), "untrained_gain_ratio": ratio[:500].mean()}
-        if run.bandwidth == "equal":
+        if getattr(run, "bandwidth", "") == "equal":
             metrics["fixed_gain_ratio"] = 0.9
+        metrics |= {"candidates_per_frame": run.candidates_per_frame, "ms_per_training_step": 1.0}
         if costs.size:
             metrics["last_cost"] = costs[:, -1].mean()
     test = ratio[-tests:]

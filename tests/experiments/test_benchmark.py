@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from experiments import benchmark, measure
+from experiments import benchmark, measure, measured
+from experiments import plain as plain_module
 from experiments.runs import Run
+from experiments.wpmec import WPMEC, channel_gains
 from main import DDLO
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -27,14 +29,14 @@ def test_every_part_and_all_that_grows_have_a_title():
 
 def test_arithmetic_by_hand():
     # 9 x 120 + 120 x 80 + 80 x 9 weights; trainings at 520, 530, ..., 20,000, which are 1949.
-    assert measure.arithmetic(Run()) == pytest.approx(
+    assert measured.arithmetic(Run()) == pytest.approx(
         1e-9 * 11400 * 3 * (6 * 128 * 1949 + 2 * 20000)
     )
     # 6 x 5 + 5 x 6 weights; at 512 to 601 there are 90 trainings, as one comes with each frame.
     tiny = Run(users=2, hidden=(5,), net_num=4, training_interval=1, batch_size=32, frames=600)
-    assert measure.arithmetic(tiny) == pytest.approx(1e-9 * 60 * 4 * (6 * 32 * 90 + 2 * 600))
+    assert measured.arithmetic(tiny) == pytest.approx(1e-9 * 60 * 4 * (6 * 32 * 90 + 2 * 600))
     # Without a training there are only decisions.
-    assert measure.arithmetic(Run(frames=500)) == pytest.approx(1e-9 * 11400 * 3 * 2 * 500)
+    assert measured.arithmetic(Run(frames=500)) == pytest.approx(1e-9 * 11400 * 3 * 2 * 500)
 
 
 @settings(max_examples=50, deadline=None)
@@ -44,8 +46,17 @@ def test_plain_formula_is_the_utility(of_one):
     assert measure.plain_Q(d, x, N, M) == MUMT(N, M).compute_Q(d, x)
 
 
+def test_plain_rate_is_the_computation_rate():
+    gains = channel_gains(20, 7)
+    decision = np.random.default_rng(0).integers(0, 2, (3, 20, 7))
+    decision[:2, 0] = [[0] * 7, [1] * 7]
+    plain, network = plain_module.PlainWPMEC(7), WPMEC(7)
+    Q = plain.compute_Q(gains, decision)
+    np.testing.assert_allclose(Q, network.compute_Q(gains, decision), rtol=1e-12)
+
+
 def test_spread_of_repeats():
-    assert measure.spread([3.0, 1.0, 2.0, 9.0]) == {
+    assert measured.spread([3.0, 1.0, 2.0, 9.0]) == {
         "seconds": 2.5,
         "seconds_least": 1.0,
         "seconds_most": 9.0,
@@ -121,7 +132,7 @@ def test_quick_parts(tmp_path, monkeypatch, capsys):
     (of_loop,) = content["loop"]
     assert (of_loop["net_num"], of_loop["frames"]) == (1, 20000)
     assert 0.7 < of_loop["mean_gain_ratio"] < 0.9 and of_loop["processor_seconds"] > 0
-    assert of_loop["gflop"] == pytest.approx(measure.arithmetic(Run(net_num=1)))
+    assert of_loop["gflop"] == pytest.approx(measured.arithmetic(Run(net_num=1)))
     assert of_loop["gflops"] == pytest.approx(of_loop["gflop"] / of_loop["seconds"])
     assert of_loop["gemm_share"] == pytest.approx(of_loop["gflops"] / of_loop["gemm_gflops"])
     assert of_loop["frames_per_second"] == pytest.approx(20000 / of_loop["seconds"])
@@ -143,13 +154,13 @@ def test_quick_parts(tmp_path, monkeypatch, capsys):
 class InNoTime:
     """A loop whose every run takes 2 s."""
 
-    def __init__(self, run):
+    def __init__(self, run, samples=None):
         self.run = run
         self.ddlo = SimpleNamespace(net=SimpleNamespace(cost_his=[[0.5] * 10] * 3))
 
     def row(self, repeats):
         row = {"frames": self.run.frames, "mean_gain_ratio": 0.69, "gflop": 7.0}
-        return row | measure.spread([2.0] * repeats), {"Q": np.zeros(1000)}
+        return row | measured.spread([2.0] * repeats), {"Q": np.zeros(1000)}
 
 
 def test_growth_has_a_picture_of_each_thing_that_grows(tmp_path, monkeypatch):
@@ -182,7 +193,7 @@ def test_loop_that_learns_other_than_expected_is_refused(monkeypatch):
     monkeypatch.setattr(measure, "gemm_gflops", lambda: 14.0)
     for low, high in ((0.7, 0.9), (0.5, 0.6)):
         monkeypatch.setattr(measure, "GAIN_RATIO", {4: (low, high)})
-        with pytest.raises(measure.WrongResult, match=rf"4 DNNs: .*{low}, {high}\], got 0.69"):
+        with pytest.raises(measured.WrongResult, match=rf"4 DNNs: .*{low}, {high}\], got 0.69"):
             measure.loop(1, quick=True)
     monkeypatch.setattr(measure, "GAIN_RATIO", {4: (0.6, 0.7)})
     (row,) = measure.loop(1, quick=True)
@@ -191,7 +202,7 @@ def test_loop_that_learns_other_than_expected_is_refused(monkeypatch):
 
 def test_part_that_is_wrong_is_not_reported(tmp_path, monkeypatch):
     def wrong(repeats, quick):
-        raise measure.WrongResult("too good to be true")
+        raise measured.WrongResult("too good to be true")
 
     monkeypatch.setitem(measure.PARTS, "loop", wrong)
     some = ("--quick", "--only", "loop", "utility", "--out", tmp_path)
@@ -205,7 +216,8 @@ def test_part_that_is_wrong_is_not_reported(tmp_path, monkeypatch):
 
 def step_by_step(run):
     """Return a DDLO and its loop, which takes no time to compile."""
-    ddlo = DDLO(MemoryDNN([9, 5, 9], 1, candidates=run.candidates), run.network)
+    size = run.users * run.tasks
+    ddlo = DDLO(MemoryDNN([size, 5, size], 1, candidates=run.candidates), run.network)
     return ddlo, ddlo.decide_and_learn
 
 
@@ -219,11 +231,11 @@ def test_loop_that_does_something_else_is_refused(monkeypatch):
 
         return ddlo, loop
 
-    monkeypatch.setattr(measure, "build", all_edge)
-    with pytest.raises(measure.WrongResult, match="decision is not what it is step by step"):
-        measure.Measured(Run(net_num=1))
-    monkeypatch.setattr(measure, "build", step_by_step)
-    history, tests = measure.Measured(Run(net_num=1)).history(100, step_by_step(Run())[1])
+    monkeypatch.setattr(measured, "build", all_edge)
+    with pytest.raises(measured.WrongResult, match="decision is not what it is step by step"):
+        measured.Measured(Run(net_num=1))
+    monkeypatch.setattr(measured, "build", step_by_step)
+    history, tests = measured.Measured(Run(net_num=1)).history(100, step_by_step(Run())[1])
     assert len(history["Q"]) == 100 and tests == 20
 
 
@@ -242,16 +254,37 @@ def test_decisions_that_depend_on_the_block_are_refused(monkeypatch):
     monkeypatch.setattr(measure, "DECISIONS", ((3, 3, 1),))
     monkeypatch.setattr(measure, "CALLS", 20)
     monkeypatch.setattr(measure, "BLOCK_CALLS", 20)
-    monkeypatch.setattr(measure, "build", whimsical)
-    with pytest.raises(measure.WrongResult, match="how many are made at a time"):
+    monkeypatch.setattr(measured, "build", whimsical)
+    with pytest.raises(measured.WrongResult, match="how many are made at a time"):
         measure.latency(1, quick=True)
 
 
 def test_utilities_that_differ_are_refused(monkeypatch):
     plain_Q = measure.plain_Q
     monkeypatch.setattr(measure, "plain_Q", lambda *arguments: plain_Q(*arguments) * (1 + 1e-15))
-    with pytest.raises(measure.WrongResult, match="other utilities with equal bandwidth"):
+    with pytest.raises(measured.WrongResult, match="other utilities with equal bandwidth"):
         measure.utility(1, quick=True)
+
+
+@pytest.mark.slow
+def test_wpmec_part():
+    plain, _, *others = rows = measure.wpmec(1, quick=True)
+    assert [row["frames"] for row in rows] == [100, 100, 2000, 2000]
+    assert plain["times_plain"] == 1
+    for row in rows:
+        assert row["ms_per_frame"] == pytest.approx(1e3 * row["seconds"] / row["frames"])
+    assert len({row["mean_gain_ratio"] for row in others}) == 1
+
+
+def test_other_utilities_on_wpmec_are_refused(monkeypatch):
+    class Wrong(plain_module.PlainWPMEC):
+        def compute_Q(self, gains, decision):
+            return super().compute_Q(gains, decision) * (1 + 1e-8)
+
+    monkeypatch.setattr(measure, "PlainWPMEC", Wrong)
+    monkeypatch.setattr(measured, "build", step_by_step)
+    with pytest.raises(measured.WrongResult, match="other utilities"):
+        measure.wpmec(1, quick=True)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from ddlo.candidates import Flips, OrderPreserving
 from ddlo.dataset import generate, save_data
 from ddlo.sizes import task_sizes
 from experiments.engine import Store, run_all
+from experiments.execution import execute
 from experiments.origin import origin
-from experiments.runs import Run, execute
+from experiments.runs import Run
 from experiments.schemes import coordinate_descent
 from experiments.suite import normalised
 from MUMT import MUMT, Constants
