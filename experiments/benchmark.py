@@ -1,6 +1,6 @@
 """How fast it all is: measured in one run on one machine, with checks that fast is not wrong.
 
-python -m experiments.benchmark                        all parts, a quarter of an hour
+python -m experiments.benchmark                        all parts, some 20 minutes
 python -m experiments.benchmark --only loop latency
 """
 
@@ -25,6 +25,7 @@ PARTS = {
     "growth": "How the cost of the loop grows",
     "latency": "Deciding with a trained DDLO: decode, score, pick",
     "utility": "Utilities of 3 x 3 tasks",
+    "wpmec": "The loop over the frames on WPMEC, 10 devices and 10 DNNs",
     "startup": "What `python main.py` does, step by step and as a whole",
     "sweep": "The convergence sweeps in one process and in two",
 }

@@ -296,4 +296,4 @@ def _python(*arguments):
     return seconds, process.stdout
 
 
-PARTS = {part.__name__: part for part in (loop, growth, latency, utility, startup, sweep)}
+PARTS = {part.__name__: part for part in (loop, growth, latency, utility, wpmec, startup, sweep)}
