@@ -36,7 +36,7 @@ def execute(run):
     -------
     dict
         Metrics of the test frames: mean_gain_ratio; gain_ratio_5th_percentile; optimal_share;
-        mean_utility, in J; excess, of the mean utility over the mean reference, relative;
+        mean_utility, in J, or s/bit on WPMEC; excess, of the mean utility over the mean reference, relative;
         ms_per_frame, the time of a decision at batch size 1 (median), and ms_per_frame_batched;
         test_frames; reference, what the gain ratio is relative to; run_seconds; machine. Of DDLO
         also loop_seconds, of deciding and learning in all frames; untrained_gain_ratio, that of the

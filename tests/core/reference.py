@@ -1,4 +1,4 @@
-"""The model written out task by task, random time frames, and networks as users write them."""
+"""The model user by user, random time frames, and networks as users write them."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -17,22 +17,6 @@ def frames(draw, max_frames=1):
     d = draw(st.lists(size_in_MB, min_size=rows * N * M, max_size=rows * N * M))
     x = draw(st.lists(st.integers(0, 1), min_size=rows * N * M, max_size=rows * N * M))
     return N, M, np.array(d, float).reshape(rows, N * M), np.array(x).reshape(rows, N * M)
-
-
-def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
-    """Return Q as the model states it, in Python's floats, with equal bandwidth."""
-    Q = 0.0
-    for n in range(N):
-        energy = local = offload = 0.0
-        for m in range(M):
-            d, x = float(task_size[n * M + m]), int(decision[n * M + m])
-            b = d * 8 * 2**20
-            at_edge = b * (1.5 * 10**-7) + b * (1.42 * 10**-7)
-            energy += x * at_edge + (1 - x) * (b * (3.25 * 10**-7))
-            local += (1 - x) * (b * (4.75 * 10**-7))
-            offload += x * (d / (CUL / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
-        Q += energy + beta * max(local, offload)
-    return Q
 
 
 def user_values(network, task_size, decision):

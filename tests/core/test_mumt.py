@@ -9,10 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ddlo.bandwidth import JointMUMT
+from experiments.plain import plain_Q
 from MUMT import MUMT, enumerate_decisions
 
 from ..conftest import DATA
-from .reference import Penalty, frames, plain_Q, utility_of
+from .reference import Penalty, frames, utility_of
 
 
 def test_published_decisions_have_the_published_utility(network, published):

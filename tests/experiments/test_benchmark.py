@@ -6,18 +6,15 @@ from types import SimpleNamespace
 import matplotlib.image
 import numpy as np
 import pytest
-from hypothesis import given, settings
 
 from experiments import benchmark, measure, measured
-from experiments import plain as plain_module
+from experiments.plain import PlainWPMEC
 from experiments.runs import Run
 from experiments.wpmec import WPMEC, channel_gains
 from main import DDLO
 from memory import MemoryDNN
-from MUMT import MUMT
 
 from ..conftest import command
-from ..core.reference import frames
 
 cli = command(benchmark)
 
@@ -39,18 +36,11 @@ def test_arithmetic_by_hand():
     assert measured.arithmetic(Run(frames=500)) == pytest.approx(1e-9 * 11400 * 3 * 2 * 500)
 
 
-@settings(max_examples=50, deadline=None)
-@given(frames())
-def test_plain_formula_is_the_utility(of_one):
-    N, M, (d,), (x,) = of_one
-    assert measure.plain_Q(d, x, N, M) == MUMT(N, M).compute_Q(d, x)
-
-
 def test_plain_rate_is_the_computation_rate():
     gains = channel_gains(20, 7)
     decision = np.random.default_rng(0).integers(0, 2, (3, 20, 7))
     decision[:2, 0] = [[0] * 7, [1] * 7]
-    plain, network = plain_module.PlainWPMEC(7), WPMEC(7)
+    plain, network = PlainWPMEC(7), WPMEC(7)
     Q = plain.compute_Q(gains, decision)
     np.testing.assert_allclose(Q, network.compute_Q(gains, decision), rtol=1e-12)
 
@@ -277,7 +267,7 @@ def test_wpmec_part():
 
 
 def test_other_utilities_on_wpmec_are_refused(monkeypatch):
-    class Wrong(plain_module.PlainWPMEC):
+    class Wrong(PlainWPMEC):
         def compute_Q(self, gains, decision):
             return super().compute_Q(gains, decision) * (1 + 1e-8)
 

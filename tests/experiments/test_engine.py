@@ -233,9 +233,10 @@ def test_run_with_other_code_is_not_found(tmp_path):
         (copy / path.relative_to(ROOT)).write_bytes(path.read_bytes())
     code = (
         "from experiments.origin import origin\n"
-        "from experiments.runs import Run\n"
-        "from ddlo.candidates import Flips\n"
-        "runs = [Run(), Run(data=''), Run(candidates=Flips(1)), Run('optimum'), Run('random')]\n"
+        "from experiments.droo import AdaptiveOrderPreserving\n"
+        "from experiments.runs import Run, WPMECRun\n"
+        "adaptive = WPMECRun(net_num=1, candidates=AdaptiveOrderPreserving())\n"
+        "runs = [Run(), Run(data=''), adaptive, Run('optimum'), Run('random')]\n"
         "print(*(origin(run)['code'] for run in runs))\n"
     )
 
@@ -251,6 +252,7 @@ def test_run_with_other_code_is_not_found(tmp_path):
         ("memory.py", "1 / self.net[0], w.shape", "2 / self.net[0], w.shape", [1, 1, 1, 1, 1]),
         ("MUMT.py", "float = 3.25 * 10**-7", "float = 3.26 * 10**-7", [1, 1, 1, 1, 1]),
         ("ddlo/candidates.py", "return logits > 0", "return logits >= 0", [1, 1, 1, 1, 1]),
+        ("experiments/wpmec.py", "noise_power = 1e-10", "noise_power = 1e-9", [1, 1, 1, 1, 1]),
         ("experiments/schemes.py", '"mip_rel_gap": 0', '"mip_rel_gap": 1', [0, 0, 0, 1, 1]),
         (
             "main.py",
