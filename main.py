@@ -4,6 +4,11 @@ python main.py                                       the released setting
 python main.py --net-num 10 --learning-rate 0.001    any of the parameters below
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

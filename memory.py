@@ -5,12 +5,14 @@ are kept (docs/details.md lists them). Blocks of frames, seeds, candidate rules,
 code are ours.
 """
 
+import json
+
 import numpy as np
 
 from ddlo import checks
 from ddlo.backend import compile_quietly, tf
 from ddlo.candidates import checked_rule, described, from_description, threshold
-from ddlo.files import read_archive, write_archive
+from ddlo.files import check_content, read_archive, write_archive
 from ddlo.inputs import RELEASED, described_scale, scale_from
 
 # Adam's other constants; its beta1 is 0.09 in the released package.
@@ -328,7 +330,11 @@ class MemoryDNN:
         The file is a NumPy archive, written whole or not at all; .npz is added to a path without a
         suffix.
         """
-        names = ("net", "net_num", "training_interval", "batch_size", "memory_size", "output_graph")
+        write_archive(path, *self._content())
+
+    def _content(self):
+        """Return what is in a file, which is all that makes this object: arrays and texts by name."""
+        names = ("net", "net_num", "training_interval", "batch_size", "memory_size")
         parameters = {name: getattr(self, name) for name in names}
         parameters |= {"learning_rate": self.lr, "beta1": self.beta1}
         parameters["candidates"] = described(self.candidates)
@@ -336,37 +342,57 @@ class MemoryDNN:
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self._variables())}
         arrays |= {
             "memory": self.memory,
-            "memory_counter": self.memory_counter,
+            "memory_counter": np.array(self.memory_counter),
             "cost_his": np.array(self.cost_his),
         }
-        texts = {"parameters": parameters, "random_state": self._random.bit_generator.state}
-        write_archive(path, arrays, texts)
+        return arrays, {"parameters": parameters, "random_state": self._random.bit_generator.state}
 
     @classmethod
-    def load(cls, path, candidates=None, scale=None):
+    def load(cls, path, candidates=None, scale=None, output_graph=False):
         """Return the MemoryDNN saved to `path`, which resumes exactly where the saved one stopped.
 
         `candidates` and `scale` take the place of the saved ones; those that are none of ours (of
-        ddlo.candidates.RULES, or a ddlo.inputs.Scale) have to be given again. Raises
-        FileNotFoundError if there is no such file, ValueError if it is not one of `save`'s.
+        ddlo.candidates.RULES, or a ddlo.inputs.Scale) have to be given again. `output_graph` is not
+        saved: no file makes this write another one. Raises FileNotFoundError if there is no such file,
+        ValueError if it is not one of `save`'s: all that is in it is checked.
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
-            parameters = text("parameters")
-            rule, inputs = parameters.pop("candidates"), parameters.pop("scale", {})
-            candidates = candidates or from_description(rule)
-            scale = scale or scale_from(inputs)
-            loaded = cls(**parameters, candidates=candidates, scale=scale)
+            saved = text("parameters")
+            saved.pop("output_graph", None)  # of earlier versions
+            given = saved | {
+                "candidates": candidates or from_description(saved["candidates"]),
+                "scale": scale or scale_from(saved.get("scale", {})),
+            }
+            loaded = cls(**given, output_graph=output_graph)
             loaded._random.bit_generator.state = text("random_state")
-            counter = int(content["memory_counter"])
-            loaded.memory_counter = checks.integer("memory_counter", counter)
+            loaded.memory_counter = checks.integer("memory_counter", content["memory_counter"][()])
             loaded.cost_his = content["cost_his"].tolist()
-            shapes = [content["memory"].shape, len(loaded.cost_his)]
-            if shapes != [loaded.memory.shape, loaded.net_num]:
-                raise ValueError("memory or costs do not go with the parameters")
             loaded.memory[:] = content["memory"]
             for i, variable in enumerate(loaded._variables()):
                 variable.assign(content[f"variable_{i}"])
+            loaded._check_values()
+            # What it would save is what is in the file, to the last bit and type.
+            arrays, texts = loaded._content()
+            replaced = [candidates and "candidates", (scale or "scale" not in saved) and "scale"]
+            for name in filter(None, replaced):
+                saved[name] = texts["parameters"][name]
+            check_content(content | {"parameters": np.array(json.dumps(saved))}, arrays, texts)
         return loaded
+
+    def _check_values(self):
+        """Raise ValueError where a value is one that no DDLO comes to."""
+        checks.finite("memory", self.memory)
+        checks.binary("memory", self.memory[:, self.net[0] :])
+        costs = checks.array("cost_his", self.cost_his)
+        if costs.ndim != 2 or len(costs) != self.net_num:
+            raise ValueError(f"cost_his must be of {self.net_num} DNNs, got shape {costs.shape}")
+        checks.sizes("cost_his", costs)
+        for values in self._weights + self._adam_m:
+            checks.finite("weights and Adam's moments", values.numpy())
+        for values in self._adam_v:
+            checks.sizes("Adam's second moments", values.numpy())
+        powers = self._adam_powers.numpy()
+        checks.every("Adam's powers", powers, (powers >= 0) & (powers < 1), "in [0, 1)")
 
     # Pieces for compiled code: what `decode`, `encode` and `learn` are made of
 

@@ -6,6 +6,7 @@ A message says what was expected and what was found: "net_num must be an integer
 import numpy as np
 
 INT32 = 2**31 - 1  # counts and rows are int32 in compiled code
+LONGEST = 200  # characters that a message quotes
 
 
 def integer(name, value, low=1, high=INT32):
@@ -142,3 +143,9 @@ def binary(name, values):
 def overridden(thing, base, *names):
     """Return those of the methods of a base class that the class of an object overrides."""
     return [name for name in names if getattr(type(thing), name) is not getattr(base, name)]
+
+
+def shortened(text, longest=LONGEST):
+    """Return a text in one line that is not too long for a message."""
+    text = " ".join(str(text).split())
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from ddlo.interruption import Interrupted, interruptible
+
 # Names of the paper and of the released package, and common ones, for options.
 MEANT = {
     "K": "net-num",
@@ -39,11 +41,12 @@ def command_line(function, parameters):
     Bad input and interruptions end the program with one message and a non-zero exit code.
     """
     try:
-        check_names(sys.argv[1:], parameters)
-        function(tyro.cli(parameters))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        with interruptible():
+            check_names(sys.argv[1:], parameters)
+            function(tyro.cli(parameters))
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        sys.exit(interruption.exit_code)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {str(error) or 'out of memory'}")
     except Exception as error:

@@ -1,14 +1,29 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
 
+What is not finished is in a folder .partial-*, with a lock that its process holds as long as it lives: so
+a folder that a killed process has left is told from one that is in use, and swept.
+"""
+
+import hashlib
 import json
 import os
+import shutil
 import tempfile
-import zipfile
-import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+
+from ddlo.checks import shortened
+from ddlo.interruption import held_back
+
+try:
+    import fcntl
+except ImportError:  # Windows: there nothing is swept
+    fcntl = None
+
+LOCK, CONTENT = "lock", "content"  # in a folder .partial-*
+DIGEST = "digest"  # in an archive
 
 
 @contextmanager
@@ -20,10 +35,9 @@ def atomic_file(path):
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
-        partial = Path(folder, path.name)
-        yield partial
-        os.replace(partial, path)
+    with _partial(path.parent) as folder:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
 
 
 @contextmanager
@@ -31,22 +45,91 @@ def atomic_folder(out):
     """Yield a folder to write to; its files move to `out` if all goes well, else they vanish.
 
     `out` is made if it is not there, and removed again if something goes wrong; other files in it
-    stay. Raises ValueError if it is a file.
+    stay. Raises ValueError if it is a file, or another process is doing the same with it.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} must be a folder to write to, got a file")
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    out.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as folder:
-            yield Path(folder)
-            for file in Path(folder).iterdir():
-                os.replace(file, out / file.name)
+        out.mkdir(parents=True, exist_ok=True)
+        with _partial(out, "run") as folder:
+            yield folder
+            with held_back():  # no mixture of old and new files
+                for file in list(folder.iterdir()):
+                    os.replace(file, out / file.name)
     except BaseException:
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()  # unless other files are in it
         raise
+
+
+@contextmanager
+def _partial(parent, name=None):
+    """Yield a new folder in one of `parent`, that is locked and vanishes in the end.
+
+    Of one name there is only one at a time: ValueError if there is one already.
+    """
+    _sweep(parent)
+    partial = lock = None
+    try:
+        with held_back():
+            # It has its lock before it has its name, so that nobody takes it for a dead one.
+            new = Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
+            try:
+                (new / CONTENT).mkdir()
+                lock = os.open(new / LOCK, os.O_RDWR | os.O_CREAT)
+                _take(lock)
+                partial = _renamed(new, parent / f".partial-{name or new.name[5:]}")
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+        yield partial / CONTENT
+    finally:
+        with held_back():
+            if partial:
+                shutil.rmtree(partial, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _renamed(folder, name):
+    """Return the name that a folder gets. Raises ValueError if there is one of this name."""
+    try:
+        os.rename(folder, name)
+    except OSError as error:
+        raise ValueError(
+            f"another run is writing to {name.parent}: wait for it, or choose another folder (if "
+            f"none is, remove {name})"
+        ) from error
+    return name
+
+
+def _sweep(parent):
+    """Remove what killed processes have left in a folder."""
+    for partial in parent.glob(".partial-*"):
+        try:
+            lock = os.open(partial / LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            lock = None  # of a version without locks
+        except OSError:
+            continue  # of another user
+        if lock is None or _take(lock):
+            with suppress(OSError):
+                dead = parent / f".dead-{os.getpid()}-{partial.name}"
+                os.rename(partial, dead)  # at once, as others may sweep, too
+                shutil.rmtree(dead, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _take(lock):
+    """Take the lock of an open file, a descriptor; return whether nobody else has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, AttributeError):  # somebody has it, or the file system or Windows has no locks
+        return False
+    return True
 
 
 def write_json(path, content):
@@ -55,15 +138,19 @@ def write_json(path, content):
 
 
 def write_archive(path, arrays, texts):
-    """Write arrays, and dicts as JSON, by name to a NumPy archive; .npz is the default suffix."""
-    content = arrays | {name: json.dumps(text) for name, text in texts.items()}
+    """Write arrays, and dicts as JSON, by name to a NumPy archive; .npz is the default suffix.
+
+    A digest of them all is in it, which tells accidental damage.
+    """
+    content = arrays | {name: np.array(json.dumps(text)) for name, text in texts.items()}
+    content[DIGEST] = np.array(digest(content))
     with atomic_file(_npz(path)) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **content)
 
 
 @contextmanager
 def read_archive(path, kind):
-    """Yield the arrays in an archive by write_archive, by name, and a function from name to dict.
+    """Yield what is in an archive by write_archive: arrays by name, and a function from name to dict.
 
     Raises FileNotFoundError if there is no such file, and ValueError, that it is not what `kind` says,
     if it is damaged or what is done with its content fails.
@@ -72,10 +159,40 @@ def read_archive(path, kind):
     if not path.exists():
         raise FileNotFoundError(f"no file {path}, which should be {kind}")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            yield content, lambda name: json.loads(str(content[name]))
-    except (LookupError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not {kind}: {error}") from error
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        # Files of earlier versions have none.
+        if DIGEST in content and str(content.pop(DIGEST)) != digest(content):
+            raise ValueError("it is damaged, as its digest tells")
+        yield content, lambda name: json.loads(str(content[name]))
+    except Exception as error:  # there is little that a damaged file does not raise
+        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{path} is not {kind}: {shortened(reason)}") from error
+
+
+def check_content(content, arrays, texts):
+    """Raise ValueError unless arrays and texts, as given to write_archive, are what an archive has."""
+    expected = arrays | texts
+    if content.keys() != expected.keys():
+        raise ValueError(f"it must have {', '.join(expected)}, got {', '.join(content)}")
+    for name, found in content.items():
+        if name in texts:
+            texts_of = (texts[name], json.loads(str(found)))
+            same = len({json.dumps(text, sort_keys=True) for text in texts_of}) == 1
+        else:
+            same = digest({name: found}) == digest({name: arrays[name]})
+        if not same:
+            raise ValueError(f"{name} is not as it is written: {shortened(found, 60)}")
+
+
+def digest(arrays):
+    """Return the SHA-256 of arrays by name: their types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        array = np.asarray(array)
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _npz(path):

@@ -4,6 +4,11 @@ python -m experiments.benchmark                        all parts, some 20 minute
 python -m experiments.benchmark --only loop latency
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path

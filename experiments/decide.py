@@ -3,6 +3,11 @@
 python -m experiments.decide --model results/ten/model --task-sizes sizes.csv
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 import csv
 import sys
 from contextlib import nullcontext

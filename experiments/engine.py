@@ -16,6 +16,8 @@ import joblib
 from tqdm import tqdm
 
 from ddlo.dataset import load_data
+from ddlo.files import digest
+from ddlo.interruption import held_back
 from MUMT import MUMT
 
 from .execution import execute
@@ -52,15 +54,34 @@ class Store:
         """Keep the result of a run. Raises OSError if it cannot be stored."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # which joblib does not raise
-            self._finished(self._identity(run), lambda: result)
+            self._finished(self._identity(run), lambda: _sealed(result))
         if run not in self:
             raise OSError(f"a run cannot be stored in {self._folder}: is the disk full?")
 
     def load(self, run):
         """Return the result of a run; if it is missing or damaged, the run is executed again."""
+        identity = self._identity(run)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is damaged
-            return self._finished(self._identity(run), lambda: execute(run))
+            for _ in range(2):
+                result = self._finished(identity, lambda: _sealed(execute(run)))
+                if _is_sealed(result):
+                    return result[:2]
+                self._finished.call_and_shelve(identity, None).clear()
+        raise OSError(f"a run in {self._folder} changes while it is read")
+
+
+def _sealed(result):
+    """Return metrics and curves with a digest, that tells whether they have changed."""
+    metrics, curves = result
+    return metrics, curves, digest(curves | {"metrics": json.dumps(metrics, sort_keys=True)})
+
+
+def _is_sealed(result):
+    try:
+        return _sealed(result[:2])[2] == result[2] and len(result) == 3
+    except Exception:  # noqa: BLE001 - there is little that a damaged result does not raise
+        return False
 
 
 def _finished(identity, compute):
@@ -113,7 +134,7 @@ def run_all(runs, store, workers=None, scheduler=None):
                 failed[run] = result
                 tqdm.write(f"failed: {run}: {result}", file=sys.stderr)
             else:
-                with _uninterrupted():  # joblib would take it for an error of its own, and go on
+                with held_back():  # joblib would take it for an error of its own, and go on
                     store.save(run, result)
                 done += 1
             bar.set_postfix_str(f"{done + len(failed)} of {len(todo)} done", refresh=False)
@@ -250,19 +271,3 @@ def _interruption_for_this_thread_only():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _uninterrupted():
-    """Have Ctrl-C wait until what is done in a moment is done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # it does not come here
-        return
-    pressed = []
-    before = signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)

@@ -5,6 +5,11 @@ python -m experiments.figures --quick             fewer and shorter runs, to see
 python -m experiments.figures --only net_num schemes
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,6 +3,11 @@
 python -m experiments.generate_data --users 30 --tasks 5 --samples 20000
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 from dataclasses import dataclass, fields
 from pathlib import Path
 

@@ -17,6 +17,11 @@ online computation offloading in wireless powered mobile-edge computing networks
 allocated, the bound and the search of the optimum are ours.
 """
 
+if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
+    from ddlo.interruption import end_at_once
+
+    end_at_once()
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
