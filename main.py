@@ -4,14 +4,14 @@ python main.py                                       the released setting
 python main.py --net-num 10 --learning-rate 0.001    any of the parameters below
 """
 
-if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
-    from ddlo.interruption import end_at_once
+if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
+    from ddlo.interruption import guard
 
-    end_at_once()
+    guard()
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ddlo.dataset import check_data, load_data, time_frames, training_samples
 from ddlo.files import atomic_folder, write_json
 from ddlo.inputs import RELEASED
 from ddlo.network import Sharing, describe_network, make_network, state_size
+from ddlo.parameters import checked_parameters
 from ddlo.plots import plot_history, show
 from ddlo.progress import progress_bar
 from ddlo.report import energy_and_delay, make_report, print_report, save_history, versions
@@ -213,7 +214,9 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
         If the training diverges.
     """
     started = time.perf_counter()
-    p = parameters
+    # Constants may be arrays, which the network checks; data that are given need no file.
+    others = [each.name for each in fields(Constants)] + ["data"] * (data is not None)
+    p = checked_parameters(parameters, Parameters, others)
     checks.integer("frames", p.frames)
     if p.frozen and p.resume is None:
         raise ValueError("frozen needs a trained model to decide with: resume")

@@ -133,7 +133,7 @@ class MemoryDNN:
             if "_rate" in vars(self):
                 self._rate.assign(value)
         elif name == "scale" and not callable(value):
-            raise ValueError(f"scale must be a callable, got {value!r}")
+            raise ValueError(f"scale must be a callable, got {checks.quoted(value)}")
         super().__setattr__(name, value)
 
     # For pickle and copy.deepcopy: TensorFlow's objects are made anew.
@@ -367,7 +367,7 @@ class MemoryDNN:
             loaded._random.bit_generator.state = text("random_state")
             loaded.memory_counter = checks.integer("memory_counter", content["memory_counter"][()])
             loaded.cost_his = content["cost_his"].tolist()
-            loaded.memory[:] = content["memory"]
+            loaded.memory[:] = checks.array("memory", content["memory"], np.float32)
             for i, variable in enumerate(loaded._variables()):
                 variable.assign(content[f"variable_{i}"])
             loaded._check_values()

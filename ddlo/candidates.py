@@ -139,7 +139,7 @@ def _nearest_subsets(few, K):
 def checked_rule(rule, dnns, tasks):
     """Return a rule that works for so many DNNs and tasks. Raises ValueError if it does not."""
     if not callable(rule):
-        raise ValueError(f"candidates must be a callable (logits, xp), got {rule!r}")  # noqa: TRY004
+        raise ValueError(f"candidates must be a callable (logits, xp), got {checks.quoted(rule)}")  # noqa: TRY004
     found = np.asarray(rule(np.zeros((dnns, 1, tasks)), np))
     if found.dtype != bool or found.ndim != 3 or found.shape[1:] != (1, tasks):
         raise ValueError(
@@ -166,6 +166,6 @@ def from_description(description):
     name = fields.pop("rule")
     if name not in RULES:
         raise ValueError(
-            f"its candidate rule {name!r} is a custom one, to be given as load(path, candidates=)"
+            f"its candidate rule {checks.quoted(name)} is a custom one, to be given as load(path, candidates=)"
         )
     return RULES[name](**fields) if isinstance(RULES[name], type) else RULES[name]

@@ -6,6 +6,7 @@ A message says what was expected and what was found: "net_num must be an integer
 import numpy as np
 
 INT32 = 2**31 - 1  # counts and rows are int32 in compiled code
+LARGEST = 1e30  # MB, and what a constant can be: utilities and the inputs of the DNNs are finite
 LONGEST = 200  # characters that a message quotes
 
 
@@ -14,7 +15,7 @@ def integer(name, value, low=1, high=INT32):
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_integer or not low <= value <= high:
         limit = f"<= {high}" if is_integer and value > high else f">= {low}"
-        raise ValueError(f"{name} must be an integer {limit}, got {value!r}")
+        raise ValueError(f"{name} must be an integer {limit}, got {quoted(value)}")
     return int(value)
 
 
@@ -24,20 +25,24 @@ def number(name, value, positive=False):
     is_valid = is_number and not isinstance(value, bool) and 0 <= value < np.inf
     if not is_valid or (positive and value == 0):
         limit = "> 0" if positive else ">= 0"
-        raise ValueError(f"{name} must be a finite number {limit}, got {value!r}")
+        raise ValueError(f"{name} must be a finite number {limit}, got {quoted(value)}")
     return value.item() if isinstance(value, np.generic) else value
 
 
 def constant(name, value, shape, positive=False):
-    """Return a finite number that is not negative (or positive), or an array of them.
+    """Return a number that is not negative (or positive), up to LARGEST, or an array of them.
 
     An array has to broadcast to the shape, (N, M); it is returned as float64, read-only.
     """
     if np.ndim(value) == 0:
-        return number(name, value.item() if isinstance(value, np.ndarray) else value, positive)
+        value = number(name, value.item() if isinstance(value, np.ndarray) else value, positive)
     values = array(name, value).copy()
     valid = (values > 0 if positive else values >= 0) & (values < np.inf)
     every(name, values, valid, f"finite numbers {'> 0' if positive else '>= 0'}")
+    least = 1 / LARGEST if positive else 0
+    every(name, values, (values >= least) & (values <= LARGEST), f"{least:g} to {LARGEST:g}")
+    if values.ndim == 0:
+        return value
     users, tasks = shape
     # NumPy would take one axis as that of the tasks; with as many users it may be meant for these.
     is_ambiguous = values.shape == (users,) and users > 1
@@ -57,7 +62,7 @@ def constant(name, value, shape, positive=False):
 def size_range(name, values):
     """Return a range as two finite numbers that are not negative, the first one the least."""
     if np.shape(values) != (2,):
-        raise ValueError(f"{name} must be two numbers, got {values!r}")
+        raise ValueError(f"{name} must be two numbers, got {quoted(values)}")
     low, high = (number(name, value) for value in values)
     if low > high:
         raise ValueError(f"{name} must be the least and the greatest, got {low} and {high}")
@@ -67,7 +72,14 @@ def size_range(name, values):
 def choice(name, value, choices):
     """Return a value that is one of the choices."""
     if value not in tuple(choices):
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {quoted(value)}")
+    return value
+
+
+def text(name, value, longest=60):
+    """Return a text of one line that is not too long to be a name."""
+    if not isinstance(value, str) or value != shortened(value, longest) or not value:
+        raise ValueError(f"{name} must be one line of text, got {quoted(value)}")
     return value
 
 
@@ -77,9 +89,12 @@ def array(name, values, dtype=np.float64):
         values = np.asarray(values)
         if values.dtype.kind in "cSUmM":  # NumPy would turn these into real numbers
             raise TypeError(f"type {values.dtype}")
-        return values.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # of what is wider, and so infinite
+            return values.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of real numbers, got {error}") from None
+        raise ValueError(
+            f"{name} must be an array of real numbers, got {shortened(error)}"
+        ) from None
 
 
 def last_axis(name, values, length, meaning):
@@ -131,8 +146,9 @@ def finite(name, values):
 
 
 def sizes(name, values):
-    """Return an array of finite numbers that are not negative."""
-    return every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
+    """Return an array of numbers that are not negative, up to LARGEST."""
+    every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
+    return every(name, values, values <= LARGEST, f"<= {LARGEST:g}")
 
 
 def binary(name, values):
@@ -146,6 +162,12 @@ def overridden(thing, base, *names):
 
 
 def shortened(text, longest=LONGEST):
-    """Return a text in one line that is not too long for a message."""
+    """Return a text in one line of printable characters that is not too long for a message."""
     text = " ".join(str(text).split())
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[: longest + 1])
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def quoted(value):
+    """Return a value as a message quotes it."""
+    return shortened(repr(value))

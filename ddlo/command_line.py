@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tyro
 
+from ddlo.checks import shortened
 from ddlo.interruption import Interrupted, interruptible
 
 # Names of the paper and of the released package, and common ones, for options.
@@ -47,13 +48,18 @@ def command_line(function, parameters):
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         sys.exit(interruption.exit_code)
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {str(error) or 'out of memory'}")
+    except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
+        _exit(error)
     except Exception as error:
-        # TensorFlow's MemoryError, which is imported only where TensorFlow is.
-        if type(error).__name__ != "ResourceExhaustedError":
+        # TensorFlow's errors, which is imported only where it is needed.
+        if not type(error).__module__.startswith("tensorflow"):
             raise
-        sys.exit(f"{Path(sys.argv[0]).name}: out of memory")
+        _exit("" if type(error).__name__ == "ResourceExhaustedError" else error)
+
+
+def _exit(error):
+    """Exit with an error's message in one line, though what a user has typed may be long."""
+    sys.exit(f"{Path(sys.argv[0]).name}: {shortened(error, 500) or 'out of memory'}")
 
 
 def check_names(arguments, parameters):

@@ -56,7 +56,8 @@ def precision(value):
     value = float(value)
     exponent = Decimal(repr(value)).normalize().as_tuple().exponent  # of the last digit
     digits = min(0.5 * 10.0 ** min(0, exponent), COARSEST * abs(value))
-    single = float(np.float32(value)) == value
+    with np.errstate(over="ignore"):
+        single = float(np.float32(value)) == value
     return max(digits, (np.finfo(np.float32).eps if single else ROUNDING) * abs(value))
 
 

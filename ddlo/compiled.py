@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from ddlo import FRAMES_PER_CALL, checks
 from ddlo.backend import tf, tnp
+from ddlo.candidates import RULES
+from ddlo.network import NETWORKS
 from memory import MemoryDNN
 
 
@@ -37,7 +39,8 @@ def _classes_with(thing, method):
 def fast_loop(ddlo, frames):
     """Return ddlo.decide_and_learn for so many frames, compiled where that is possible and pays.
 
-    Where a custom network or candidate rule cannot be compiled, one line on stderr says why.
+    Where a custom network or candidate rule cannot be compiled, one line on stderr says why. What is
+    ours can be: if it is not, as where there is too little memory, the error is TensorFlow's own.
     """
     if not can_compile(ddlo) or ddlo.net.training_interval > frames:  # no block to compile
         return ddlo.decide_and_learn
@@ -45,7 +48,9 @@ def fast_loop(ddlo, frames):
         return compile_loop(ddlo)
     except (MemoryError, tf.errors.ResourceExhaustedError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a user's functions raise when traced
+    except Exception as error:  # whatever a user's functions raise when traced
+        if is_ours(ddlo):
+            raise
         reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
         tqdm.write(
             "the loop runs step by step, as TensorFlow cannot compile the network's utility or the "
@@ -54,6 +59,16 @@ def fast_loop(ddlo, frames):
             file=sys.stderr,
         )
         return ddlo.decide_and_learn
+
+
+def is_ours(ddlo):
+    """Whether nothing that is to be compiled is a user's own: network, candidate rule, algorithm."""
+    rule = ddlo.net.candidates
+    return (
+        (rule in RULES.values() or type(rule) in RULES.values())
+        and type(ddlo.network) in NETWORKS.values()
+        and len(_classes_with(ddlo, "pick")) == 1
+    )
 
 
 def compile_loop(ddlo):

@@ -47,22 +47,26 @@ def load_data(path, network):
     missing = [key for key in KEYS if key not in content]
     if missing:
         raise ValueError(
-            f"{path} must have {', '.join(KEYS)}, got {', '.join(content) or 'nothing'}; python -m "
+            f"{path} must have {', '.join(KEYS)}, got {checks.shortened(', '.join(content)) or 'nothing'}; python -m "
             "experiments.generate_data --task-sizes FILE finds the optima of task sizes"
         )
     for key in KEYS:
         if hasattr(content[key], "nnz"):
             raise ValueError(f"{path}: {key} must be a full matrix, got a sparse one")
-    bandwidth = content.get("bandwidth", "equal")
+    bandwidth = checks.text(f"{path}: bandwidth", content.get("bandwidth", "equal"))
     expected = _bandwidth(network) if isinstance(network, MUMT) else bandwidth
     if bandwidth != expected:
         raise ValueError(
             f"{path} must be for {expected} bandwidth, got {bandwidth}; {command_for(network)}"
         )
     of_file = content.get("network", {})
+    if not isinstance(of_file, dict):
+        raise ValueError(f"{path}: network must be a struct, got {checks.quoted(of_file)}")  # noqa: TRY004
     others = differences(of_file, network)
     if others:
-        raise ValueError(f"{path} is for another network: {others}; {command_for(network)}")
+        raise ValueError(
+            f"{path} is for another network: {checks.shortened(others)}; {command_for(network)}"
+        )
     task_size, gain_min, gain_mode = (np.atleast_1d(content[key]) for key in KEYS)
     task_size = check_states(f"{path}: task_size", task_size, network)
     samples, tasks = len(task_size), network.N * network.M
@@ -72,7 +76,7 @@ def load_data(path, network):
         raise ValueError(
             f"{path}: gain_mode must have shape {(samples, tasks)}, got {gain_mode.shape}"
         )
-    reference = content.get("reference", "optimum")
+    reference = checks.text(f"{path}: reference", content.get("reference", "optimum"))
     try:
         check_network(network, task_size)
         gain_min = checks.finite("gain_min", checks.array("gain_min", gain_min).ravel())
@@ -80,7 +84,9 @@ def load_data(path, network):
         if reference not in ("optimum", "best known utility"):
             some = slice(None, None, max(1, samples // 100))  # all would take some seconds
             expected = np.minimum(gain_min, expected)
-            expected[some] = reference_of(network, task_size[some])[0]
+            expected[some], _, found = reference_of(network, task_size[some])
+            if reference != found:
+                raise ValueError(f"reference must be {found}, got {reference}")
             what = f"the {reference}"
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -113,7 +119,7 @@ def check_data(data, network):
     gain_min = checks.array("gain_min", gain_min)
     if gain_min.shape not in ((len(state),), (1, len(state)), (len(state), 1)):
         raise ValueError(f"gain_min must have shape ({len(state)},), got {gain_min.shape}")
-    return state, checks.finite("gain_min", gain_min.ravel()), str(reference)
+    return state, checks.finite("gain_min", gain_min.ravel()), checks.text("reference", reference)
 
 
 def check_states(name, states, network, least=2):
@@ -140,7 +146,7 @@ def differences(of_file, network):
             same = False
         if not same:
             found = np.squeeze(of_file[name]).tolist()
-            others.append(f"{name} is {found} in the file, {value} in this run")
+            others.append(f"{name} is {checks.shortened(found)} in the file, {value} in this run")
     return ", ".join(others)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ddlo.checks import shortened
+from ddlo.guardian import GONE, LEFT, tell
 from ddlo.interruption import held_back
 
 try:
@@ -81,6 +82,7 @@ def _partial(parent, name=None):
                 lock = os.open(new / LOCK, os.O_RDWR | os.O_CREAT)
                 _take(lock)
                 partial = _renamed(new, parent / f".partial-{name or new.name[5:]}")
+                tell(LEFT, partial)
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
@@ -89,6 +91,8 @@ def _partial(parent, name=None):
         with held_back():
             if partial:
                 shutil.rmtree(partial, ignore_errors=True)
+                if not partial.exists():
+                    tell(GONE, partial)
             if lock is not None:
                 os.close(lock)
 

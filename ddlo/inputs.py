@@ -59,6 +59,6 @@ def scale_from(description):
     """Return the scale that a dict by `described_scale` is of; ValueError if it is a custom one."""
     if "custom" in description:
         raise ValueError(
-            f"its scale {description['custom']!r} is a custom one, to be given as load(path, scale=)"
+            f"its scale {checks.quoted(description['custom'])} is a custom one, to be given as load(path, scale=)"
         )
     return Scale(**description)

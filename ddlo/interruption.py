@@ -6,6 +6,8 @@ import sys
 import threading
 from contextlib import contextmanager
 
+from ddlo import guardian
+
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 AGAIN = 0.05  # seconds after which a signal comes again that a library has swallowed
 
@@ -23,17 +25,19 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.signal
 
 
-def end_at_once():
-    """From here on have the signals end the program with one line: where there is nothing to clean up.
+def guard():
+    """Have the program end with one line from here on, where there is nothing yet to clean up.
 
     To be called first by a program, before imports that take long; and what holds at its end.
     """
 
     def end(number, frame):
         os.write(2, f"{WORDS[number]}\n".encode())  # as print may be what is interrupted
+        guardian.tell(guardian.ENDED)
         os._exit(128 + number)
 
     _handle(end)
+    guardian.start()
 
 
 @contextmanager

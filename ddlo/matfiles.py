@@ -1,9 +1,11 @@
 """MATLAB files: v5 with SciPy, v7.3 (HDF5) with h5py; and what a file is that is none."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from ddlo.checks import shortened
 from ddlo.files import atomic_file
 
 # What other files begin with.
@@ -32,9 +34,15 @@ def read_mat(path):
     try:
         if b"\x89HDF\r\n\x1a\n" in begin:  # at its start, or behind MATLAB's own header
             return _read_hdf5(path)
-        content = scipy.io.loadmat(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # as that what is returned may be wrong
+            # That a variable among others is one of a kind that Python does not have.
+            warnings.simplefilter("ignore", scipy.io.matlab.MatReadWarning)
+            content = scipy.io.loadmat(path)
     except Exception as error:  # there is little that reading a corrupt file does not raise
-        raise ValueError(f"{path} must be a MATLAB file, got {_kind(begin, error)}") from error
+        raise ValueError(
+            f"{path} must be a MATLAB file, got {_kind(begin, shortened(error))}"
+        ) from error
     return {key: _plain(value) for key, value in content.items() if not key.startswith("__")}
 
 

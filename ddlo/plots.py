@@ -7,6 +7,7 @@ import numpy as np
 
 from ddlo.comparison import MEASURES
 from ddlo.rules import LABELS
+from ddlo.screen import has_screen, import_matplotlib
 
 STYLE = Path(__file__).parent / "column.mplstyle"
 WIDTH = 88 / 25.4  # inches, one column of a paper
@@ -28,9 +29,7 @@ def styled(function):
 
     @functools.wraps(function)
     def in_style(*arguments, **options):
-        import matplotlib
-
-        with matplotlib.rc_context(fname=STYLE):
+        with import_matplotlib().rc_context(fname=STYLE):
             return function(*arguments, **options)
 
     return in_style
@@ -127,7 +126,10 @@ def plot_training_cost(costs, path=None):
 
 @styled
 def show(net, history, tests, fixed):
-    """Open windows with the plots of a run until the user closes them."""
+    """Open windows with the plots of a run until the user closes them.
+
+    Raises ValueError if the environment variable MPLBACKEND is none of Matplotlib's backends.
+    """
     import matplotlib.pyplot as plt
 
     if not has_screen():
@@ -137,13 +139,6 @@ def show(net, history, tests, fixed):
         plot_history(history, tests, fixed=fixed)
         net.plot_cost()
     plt.show()
-
-
-def has_screen():
-    """Whether Matplotlib can open windows here."""
-    import matplotlib.pyplot as plt
-
-    return plt.get_backend().lower() != "agg"
 
 
 @styled

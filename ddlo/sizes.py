@@ -7,7 +7,6 @@ import numpy as np
 from ddlo import checks
 
 PUBLISHED = (10, 30)  # MB, the range of the published sizes
-LARGEST = 1e30  # MB, for which the inputs of the DNNs are still finite
 
 
 def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
@@ -73,8 +72,11 @@ def parsed(line, tasks):
     if len(cells) != tasks:
         raise ValueError(f"expected {tasks} task sizes, got {len(cells)}")
     for cell, size in zip(cells, sizes):
-        if size is None or not 0 <= size <= LARGEST:
-            raise ValueError(f"a task size must be finite MB >= 0, got {cell!r}")
+        is_plain = cell.isascii() and "_" not in cell  # Python knows other digits, too, and 1_000
+        if size is None or not is_plain or not 0 <= size <= checks.LARGEST:
+            raise ValueError(
+                f"a task size must be finite MB >= 0, got {checks.shortened(cell, 40)!r}"
+            )
     return sizes
 
 

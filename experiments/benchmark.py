@@ -4,10 +4,10 @@ python -m experiments.benchmark                        all parts, some 20 minute
 python -m experiments.benchmark --only loop latency
 """
 
-if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
-    from ddlo.interruption import end_at_once
+if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
+    from ddlo.interruption import guard
 
-    end_at_once()
+    guard()
 
 import sys
 from dataclasses import dataclass

@@ -3,10 +3,10 @@
 python -m experiments.decide --model results/ten/model --task-sizes sizes.csv
 """
 
-if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
-    from ddlo.interruption import end_at_once
+if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
+    from ddlo.interruption import guard
 
-    end_at_once()
+    guard()
 
 import csv
 import sys

@@ -3,10 +3,10 @@
 python -m experiments.generate_data --users 30 --tasks 5 --samples 20000
 """
 
-if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
-    from ddlo.interruption import end_at_once
+if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
+    from ddlo.interruption import guard
 
-    end_at_once()
+    guard()
 
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -17,10 +17,10 @@ online computation offloading in wireless powered mobile-edge computing networks
 allocated, the bound and the search of the optimum are ours.
 """
 
-if __name__ == "__main__":  # first, so that Ctrl-C during the other imports is one line, too
-    from ddlo.interruption import end_at_once
+if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
+    from ddlo.interruption import guard
 
-    end_at_once()
+    guard()
 
 from dataclasses import dataclass
 from pathlib import Path

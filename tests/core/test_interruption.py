@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and kill -9 at any time: one line, an exit code, and nothing left behind."""
 
+import os
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from ddlo.command_line import command_line
 from ddlo.files import atomic_file, atomic_folder
 from ddlo.interruption import Interrupted, held_back, interruptible
 
-from ..conftest import released_options, start_python
+from ..conftest import python, released_options, start_python
 
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -153,6 +154,43 @@ def test_leftovers_of_earlier_versions_are_swept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+GUARDED = """
+import os, sys
+from pathlib import Path
+from ddlo.interruption import guard
+sys.argv[0] = "program.py"
+guard()
+from ddlo.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as folder:
+    (folder / "new.txt").write_text("new")
+    print("ready", flush=True)
+    exec(sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no process beside it")
+@pytest.mark.parametrize("end", ["os.abort()", "os.kill(os.getpid(), 9)", "os._exit(1)"])
+def test_program_that_ends_without_a_word(tmp_path, end):
+    code, out, errors = python("-c", GUARDED, tmp_path, end)
+    assert code and out == "ready\n" and not list(tmp_path.iterdir())
+    assert errors == "program.py: ended abruptly: it was killed, or there was too little memory\n"
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "pass"])
+def test_program_that_ends_well_says_nothing(tmp_path, end):
+    assert python("-c", GUARDED, tmp_path, end) == (0, "ready\n", "")
+
+
+@pytest.mark.slow
+def test_flags_that_tensorflow_does_not_know(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--nonsense=3")
+    few = ("--frames", 20, "--out", tmp_path)
+    code, out, errors = python("main.py", *few, *released_options("--frames", "--out"))
+    assert code and out == "" and errors.count("\n") == 1
+    assert errors.startswith("main.py: ended abruptly: ") and "XLA_FLAGS: --nonsense=3" in errors
+    assert not list(tmp_path.iterdir())
+
+
 FULL = """
 import resource, sys
 from pathlib import Path
@@ -167,8 +205,8 @@ runpy.run_path("main.py", run_name="__main__")
 def test_full_disk_leaves_the_old_files(tmp_path):
     for name in ("report.json", "model.npz", "gain_ratio.png"):
         (tmp_path / name).write_text("old")
-    few = ("--frames", 20, "--out", tmp_path)
-    process = start_python("-c", FULL, *few, *released_options("--frames", "--out"))
+    few = ("--device", "CPU", "--frames", 20, "--out", tmp_path)  # XLA writes files for a GPU
+    process = start_python("-c", FULL, *few, *released_options(*few[::2]))
     errors = process.communicate()[1]
     assert process.returncode == 1 and errors.startswith("main.py: ") and errors.count("\n") == 1
     assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}

@@ -7,7 +7,7 @@ import pytest
 from ddlo.plots import plot_history, plot_training_cost
 from memory import MemoryDNN
 
-from ..conftest import check_figure
+from ..conftest import check_figure, python
 
 
 @pytest.fixture
@@ -87,3 +87,25 @@ def test_style_is_only_that_of_our_figures(tmp_path):
     before = dict(matplotlib.rcParams)
     MemoryDNN([4, 5, 4], 2, seed=0).plot_cost(tmp_path / "cost")
     assert dict(matplotlib.rcParams) == before
+
+
+WRONG_BACKEND = """
+import os, sys
+os.environ["MPLBACKEND"] = "nonsense"
+from ddlo.backend import tf  # Keras imports Matplotlib
+from ddlo.plots import plot_training_cost
+plot_training_cost([[0.7, 0.6]], sys.argv[1])
+try:
+    plot_training_cost([[0.7, 0.6]])
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_wrong_backend_matters_to_windows_only(tmp_path):
+    code, out, errors = python("-c", WRONG_BACKEND, tmp_path / "cost.png")
+    assert (code, errors) == (0, "") and out.startswith(
+        "'nonsense' is not a valid value for backend"
+    )
+    assert (tmp_path / "cost.png").exists()
