@@ -42,7 +42,7 @@ def constant(name, value, shape, positive=False):
     least = 1 / LARGEST if positive else 0
     every(name, values, (values >= least) & (values <= LARGEST), f"{least:g} to {LARGEST:g}")
     if values.ndim == 0:
-        return value
+        return value if value < 2**63 else float(value)  # NumPy has no greater integers
     users, tasks = shape
     # NumPy would take one axis as that of the tasks; with as many users it may be meant for these.
     is_ambiguous = values.shape == (users,) and users > 1

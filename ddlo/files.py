@@ -146,18 +146,21 @@ def write_archive(path, arrays, texts):
 
     A digest of them all is in it, which tells accidental damage.
     """
-    content = arrays | {name: np.array(json.dumps(text)) for name, text in texts.items()}
+    content = arrays | {
+        name: np.array(json.dumps(text, default=np.generic.item)) for name, text in texts.items()
+    }
     content[DIGEST] = np.array(digest(content))
     with atomic_file(_npz(path)) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **content)
 
 
 @contextmanager
-def read_archive(path, kind):
+def read_archive(path, kind, sealed=False):
     """Yield what is in an archive by write_archive: arrays by name, and a function from name to dict.
 
     Raises FileNotFoundError if there is no such file, and ValueError, that it is not what `kind` says,
-    if it is damaged or what is done with its content fails.
+    if it is damaged or what is done with its content fails. Only a `sealed` one needs to have a digest,
+    as archives of earlier versions have none.
     """
     path = _npz(path)
     if not path.exists():
@@ -165,8 +168,8 @@ def read_archive(path, kind):
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
-        # Files of earlier versions have none.
-        if DIGEST in content and str(content.pop(DIGEST)) != digest(content):
+        seal = content.pop(DIGEST, None)
+        if sealed and seal is None or seal is not None and str(seal) != digest(content):
             raise ValueError("it is damaged, as its digest tells")
         yield content, lambda name: json.loads(str(content[name]))
     except Exception as error:  # there is little that a damaged file does not raise

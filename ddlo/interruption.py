@@ -1,5 +1,6 @@
 """Ctrl-C, and SIGTERM as schedulers send it: a program ends with one line, and nothing half-written."""
 
+import atexit
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def guard():
         os._exit(128 + number)
 
     _handle(end)
+    # Where Python clears up at its end, all is done, and a signal would end it without a line.
+    atexit.register(_handle, signal.SIG_IGN)
     guardian.start()
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+from ddlo import checks
 from ddlo.candidates import Flips
 from ddlo.inputs import scale_for
 from memory import MemoryDNN
@@ -67,7 +68,9 @@ def saved_parameters(path):
         return {}
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        saved["network"]["class"], bool(saved["recombine"])
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{path} is not what main.py writes: {error!r}") from error
+        checks.text("the network's class", saved["network"]["class"])
+        if not isinstance(saved["recombine"], bool):
+            raise ValueError("recombine must be true or false")  # noqa: TRY004
+    except Exception as error:  # there is little that a damaged file does not raise
+        raise ValueError(f"{path} is not what main.py writes: {checks.shortened(error)}") from error
     return saved

@@ -1,28 +1,27 @@
-"""Many runs: on the cores of this machine or on a cluster, by Dask; finished ones kept by joblib."""
+"""Many runs: on the cores of this machine or on a cluster, by Dask; finished ones kept in files."""
 
+import hashlib
 import json
 import logging
 import signal
 import sys
 import threading
-import warnings
 from collections import Counter
 from contextlib import contextmanager
 from itertools import groupby
 from multiprocessing import resource_tracker
 from pathlib import Path
 
-import joblib
 from tqdm import tqdm
 
 from ddlo.dataset import load_data
-from ddlo.files import digest
-from ddlo.interruption import held_back
+from ddlo.files import read_archive, write_archive
 from MUMT import MUMT
 
 from .execution import execute
 from .origin import ROOT, origin
 
+TEXTS = ("run", "metrics")  # in a run's file, beside its curves
 # Runs that share a compilation, which takes a second or more, go to one worker for so many seconds.
 BATCH_SECONDS = 10
 # A worker of a cluster may have several threads, but a process has one net.
@@ -30,62 +29,44 @@ _one_at_a_time = threading.Lock()
 
 
 class Store:
-    """Finished runs in a folder, where joblib.Memory keeps them.
+    """Finished runs in a folder, a file each: arrays and JSON, as write_archive writes them.
 
-    A run is found again only if its parameters and its `origin` are what they were. Results are
-    pickles: trust the folder like code.
+    A run is found again only if its parameters and its `origin` are what they were.
     """
 
     def __init__(self, folder):
         self._folder = Path(folder)
-        memory = joblib.Memory(self._folder, verbose=0, compress=1)
-        self._finished = memory.cache(_finished, ignore=["compute"])
         self._identities = {}
 
     def _identity(self, run):
         if run not in self._identities:
-            self._identities[run] = json.dumps([run.parameters, origin(run)], sort_keys=True)
+            self._identities[run] = {"parameters": run.parameters, "origin": origin(run)}
         return self._identities[run]
 
+    def path(self, run):
+        """Return the path of the file that a run's result has, or would have."""
+        identity = json.dumps(self._identity(run), sort_keys=True)
+        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npz"
+
     def __contains__(self, run):
-        return self._finished.check_call_in_cache(self._identity(run), None)
+        return self.path(run).exists()
 
     def save(self, run, result):
-        """Keep the result of a run. Raises OSError if it cannot be stored."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which joblib does not raise
-            self._finished(self._identity(run), lambda: _sealed(result))
-        if run not in self:
-            raise OSError(f"a run cannot be stored in {self._folder}: is the disk full?")
+        """Keep the result of a run, metrics and curves. Raises OSError if it cannot be stored."""
+        metrics, curves = result
+        self._folder.mkdir(parents=True, exist_ok=True)
+        texts = dict(zip(TEXTS, (self._identity(run), metrics)))
+        write_archive(self.path(run), curves, texts)
 
     def load(self, run):
         """Return the result of a run; if it is missing or damaged, the run is executed again."""
-        identity = self._identity(run)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is damaged
-            for _ in range(2):
-                result = self._finished(identity, lambda: _sealed(execute(run)))
-                if _is_sealed(result):
-                    return result[:2]
-                self._finished.call_and_shelve(identity, None).clear()
-        raise OSError(f"a run in {self._folder} changes while it is read")
-
-
-def _sealed(result):
-    """Return metrics and curves with a digest, that tells whether they have changed."""
-    metrics, curves = result
-    return metrics, curves, digest(curves | {"metrics": json.dumps(metrics, sort_keys=True)})
-
-
-def _is_sealed(result):
-    try:
-        return _sealed(result[:2])[2] == result[2] and len(result) == 3
-    except Exception:  # noqa: BLE001 - there is little that a damaged result does not raise
-        return False
-
-
-def _finished(identity, compute):
-    return compute()
+        try:
+            with read_archive(self.path(run), "a finished run", sealed=True) as (curves, text):
+                return text("metrics"), {name: curves[name] for name in curves.keys() - TEXTS}
+        except (FileNotFoundError, ValueError):
+            result = execute(run)
+            self.save(run, result)
+            return result
 
 
 def run_all(runs, store, workers=None, scheduler=None):
@@ -114,10 +95,12 @@ def run_all(runs, store, workers=None, scheduler=None):
     """
     for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs if run.data}:
         load_data(ROOT / data, MUMT(users, tasks))
+    from dask.system import CPU_COUNT
+
     todo, failed = [run for run in dict.fromkeys(runs) if run not in store], {}
     if not todo:
         return 0, failed
-    workers = min(workers or joblib.cpu_count(), len(todo))
+    workers = min(workers or CPU_COUNT, len(todo))
     bar = tqdm(
         total=sum(run.work for run in todo),
         desc="runs",
@@ -134,8 +117,7 @@ def run_all(runs, store, workers=None, scheduler=None):
                 failed[run] = result
                 tqdm.write(f"failed: {run}: {result}", file=sys.stderr)
             else:
-                with held_back():  # joblib would take it for an error of its own, and go on
-                    store.save(run, result)
+                store.save(run, result)
                 done += 1
             bar.set_postfix_str(f"{done + len(failed)} of {len(todo)} done", refresh=False)
             bar.update(run.work)

@@ -27,6 +27,7 @@ from .engine import Store, run_all
 from .suite import EXPERIMENTS
 
 RUNS = Path("results/runs")  # finished runs, of all experiments and output folders
+MOST_SEEDS = 1000  # all of whose runs are listed in some seconds
 
 
 @dataclass
@@ -53,7 +54,7 @@ def main(options):
         If the Dask cluster cannot be reached, or a file cannot be written.
     """
     o = options
-    checks.integer("seeds", o.seeds, high=10**6)
+    checks.integer("seeds", o.seeds, high=MOST_SEEDS)
     checks.integer("frames", o.frames)
     if o.processes is not None:
         checks.integer("processes", o.processes)
