@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ddlo import FRAMES_PER_CALL, checks
+from ddlo.checkpoint import Checkpoint, interrupted_run, recorder
 from ddlo.command_line import command_line
 from ddlo.comparison import MEASURES, compared, measure_of
 from ddlo.dataset import check_data, load_data, time_frames, training_samples
@@ -58,8 +59,9 @@ class Parameters(Constants):
     user_flips: int = 0  # likewise, each with one task of every user flipped: goes with recombine
     recombine: bool = False  # one extra candidate, from every user's best part of all the others
     seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
-    resume: Path | None = None  # saved model to go on with; its own parameters count
+    resume: Path | None = None  # saved model or checkpoint to go on with; its own parameters count
     frozen: bool = False  # only decide with that model, and do not learn
+    checkpoint: int | None = None  # save a long run every so many frames: --resume OUT/checkpoint
     device: str | None = None  # CPU, GPU or GPU:1, for example; default: TensorFlow's choice
     out: Path | None = None  # output folder; default: results/<time>
     show: bool = False  # open windows with the plots, where there is a screen
@@ -150,7 +152,17 @@ class DDLO:
         return k, x
 
 
-def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False, reference="optimum"):
+def run_frames(
+    loop,
+    ddlo,
+    task_size,
+    gain_min,
+    index,
+    quiet=False,
+    reference="optimum",
+    checkpoint=None,
+    empty=np.empty,
+):
     """Run DDLO over time frames.
 
     Parameters
@@ -162,6 +174,8 @@ def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False, reference="o
     index : int array (frames,), the sample that each time frame has
     quiet : bool, no progress bar
     reference : str, what gain_min is: an optimum, a lower bound, or something else
+    checkpoint : ddlo.checkpoint.Checkpoint, where the run is saved, and resumes; or None
+    empty : np.empty, or a function that makes large arrays elsewhere
 
     Returns
     -------
@@ -173,26 +187,33 @@ def run_frames(loop, ddlo, task_size, gain_min, index, quiet=False, reference="o
     Raises ValueError if a utility is below the optimum or the lower bound.
     """
     net, frames, t = ddlo.net, len(index), 0
-    chosen, Q = np.empty(frames, np.int32), np.empty(frames)
-    decision = np.empty((frames, net.net[-1]), np.uint8)
-    measure, values = measure_of(gain_min), np.empty(frames)
-    least = None if gain_min is None else gain_min[index]
+    chosen, decision = empty(frames, np.int32), empty((frames, net.net[-1]), np.uint8)
+    measure, Q, values = measure_of(gain_min), empty(frames), empty(frames)
     name = MEASURES[measure].format(reference=reference)
-    with progress_bar(total=frames, unit=" frames", disable=quiet) as bar:
+
+    def score(now):
+        states, least = index[now], None if gain_min is None else gain_min[index[now]]
+        Q[now] = ddlo.network.compute_Q(task_size[states], decision[now])
+        values[now] = compared(measure, Q[now], least, reference)
+
+    if checkpoint:
+        t = checkpoint.restore(chosen, decision)
+        for start in range(0, t, FRAMES_PER_CALL):
+            score(slice(start, min(t, start + FRAMES_PER_CALL)))
+    with progress_bar(total=frames, initial=t, unit=" frames", disable=quiet) as bar:
         while t < frames:
             due, interval = net.frames_to_training, net.training_interval
-            # A call ends with a training step, but for the last one.
-            now = slice(t, t + due + max(0, FRAMES_PER_CALL - due) // interval * interval)
-            d = task_size[index[now]]
-            chosen[now], x = loop(d)
-            decision[now], Q[now] = x, ddlo.network.compute_Q(d, x)
-            values[now] = compared(
-                measure, Q[now], least if least is None else least[now], reference
-            )
-            t += len(d)
+            # A call ends with a training step, but for the last one and those that are to be saved.
+            end = t + due + max(0, FRAMES_PER_CALL - due) // interval * interval
+            now = slice(t, min(end, frames, checkpoint.next if checkpoint else end))
+            chosen[now], decision[now] = loop(task_size[index[now]])
+            score(now)
+            t = now.stop
+            if checkpoint and t == checkpoint.next:
+                checkpoint.save(net, t, chosen, decision)
             recent = values[max(0, t - 1000) : t].mean()
             bar.set_postfix_str(f"{name} {recent:.4f}", refresh=False)
-            bar.update(len(d))
+            bar.update(t - now.start)
     of_frames = {"index": index, "chosen": chosen, "decision": decision, "Q": Q}
     return of_frames | ({measure: values} if measure != "Q" else {})
 
@@ -217,6 +238,8 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     # Constants may be arrays, which the network checks; data that are given need no file.
     others = [each.name for each in fields(Constants)] + ["data"] * (data is not None)
     p = checked_parameters(parameters, Parameters, others)
+    if p.resume and p.resume.is_dir():
+        p = interrupted_run(p)
     checks.integer("frames", p.frames)
     if p.frozen and p.resume is None:
         raise ValueError("frozen needs a trained model to decide with: resume")
@@ -242,13 +265,16 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
             else:
                 net, p = resume(p, sizes, candidates)
             ddlo = algorithm(net, network, p.recombine)
+            checkpoint = Checkpoint.of(p, out, ddlo, data)
             ready = time.perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             compiled = time.perf_counter()
-        history = run_frames(loop, ddlo, states, gain_min, index, reference=reference)
+        empty = recorder(folder)
+        options = {"reference": reference, "checkpoint": checkpoint, "empty": empty}
+        history = run_frames(loop, ddlo, states, gain_min, index, **options)
         done = time.perf_counter()
 
-        history |= energy_and_delay(network, states[index], history["decision"])
+        history |= energy_and_delay(network, states, history, empty)
         report, fixed = make_report(history, tests, network, data, p.seed)
         plot_history(history, tests, folder, fixed)
         net.plot_cost(folder / "training_cost")
@@ -263,6 +289,8 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
             "total_seconds": time.perf_counter() - started,
         }
         write_json(folder / "report.json", report)
+    if checkpoint:
+        checkpoint.remove()
     print_report(report, out)
     if p.show:
         show(net, history, tests, fixed)

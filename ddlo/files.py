@@ -198,7 +198,7 @@ def digest(arrays):
     for name, array in sorted(arrays.items()):
         array = np.asarray(array)
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ddlo import checks
 from ddlo.candidates import Flips
+from ddlo.checkpoint import Checkpoint
 from ddlo.inputs import scale_for
 from memory import MemoryDNN
 
@@ -34,6 +35,8 @@ def resume(parameters, sizes, candidates=None):
     other sizes, or a parameter is neither its own nor main.py's default.
     """
     p, path = parameters, Path(parameters.resume)
+    if path.is_dir():  # the parameters are already those of the interrupted run
+        path = Checkpoint(path, p.checkpoint).model
     net = MemoryDNN.load(path, candidates)
     if (net.net[0], net.net[-1]) != sizes:
         raise ValueError(

@@ -68,18 +68,20 @@ def make_report(history, tests, network, data, seed):
     return _plain(report), in_all_frames
 
 
-def energy_and_delay(network, states, decision):
+def energy_and_delay(network, states, history, empty=np.empty):
     """Return the sums over users of energy, in J, and delay, in s: arrays (frames,) in a dict.
 
-    A user's delay is the greater one of local and offload delay. {} for a network without the method
+    `states` are those of the samples, `history` that of run_frames; `empty` makes arrays. A user's delay
+    is the greater one of local and offload delay. {} for a network without the method
     `energy_and_delays`.
     """
     if not hasattr(network, "energy_and_delays"):
         return {}
-    energy, delay = np.empty(len(states)), np.empty(len(states))
-    for start in range(0, len(states), FRAMES_PER_CALL):
+    index, decision = history["index"], history["decision"]
+    energy, delay = empty(len(index)), empty(len(index))
+    for start in range(0, len(index), FRAMES_PER_CALL):
         part = slice(start, start + FRAMES_PER_CALL)
-        of_users, local, offload = network.energy_and_delays(states[part], decision[part])
+        of_users, local, offload = network.energy_and_delays(states[index[part]], decision[part])
         energy[part], delay[part] = of_users.sum(-1), np.maximum(local, offload).sum(-1)
     return {"energy": energy, "delay": delay}
 

@@ -41,6 +41,7 @@ RELEASED = {each.name: each.default for each in dataclasses.fields(Constants)} |
     "seed": 0,
     "resume": None,
     "frozen": False,
+    "checkpoint": None,
     "device": None,
     "out": None,
     "show": False,

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import chdir
@@ -21,9 +22,11 @@ import main
 from ddlo.backend import tf
 from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips
+from ddlo.checkpoint import Checkpoint, interrupted_run
 from ddlo.dataset import generate, load_data, save_data
 from ddlo.files import DIGEST, digest
 from ddlo.inputs import RELEASED, Scale, described_scale
+from ddlo.models import make_net
 from ddlo.sizes import parsed
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -116,6 +119,44 @@ def test_model_with_other_content(model, tmp_path, data, has_digest):
         content[DIGEST] = np.array(digest(content))
     np.savez(path, **content)
     check_model(path)
+
+
+# Checkpoints
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, eagerly):
+    """The checkpoint of a small run of 20 frames, after 16 of them."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    parameters = main.Parameters(frames=20, hidden=(3,), checkpoint=8, out=folder)
+    network = MUMT(3, 3)
+    net = make_net(parameters, network, (9, 9), np.zeros((1, 9)))
+    checkpoint = Checkpoint.of(
+        parameters, folder, main.DDLO(net, network), (np.zeros((2, 9)), None)
+    )
+    chosen, decision = np.zeros(20, np.int32), np.zeros((20, 9), np.uint8)
+    checkpoint.save(net, 8, chosen, decision)
+    checkpoint.save(net, 16, chosen, decision)
+    return checkpoint.folder
+
+
+@fuzzed(150)
+@given(st.data(), damages)
+def test_damaged_checkpoint(interrupted, tmp_path, data, damages):
+    folder = shutil.copytree(interrupted, tmp_path / "checkpoint", dirs_exist_ok=True)
+    path = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    path.write_bytes(damaged(path.read_bytes(), damages))
+    chosen, decision = np.ones(20, np.int32), np.ones((20, 9), np.uint8)
+    try:
+        parameters = interrupted_run(main.Parameters(resume=folder))
+        checkpoint = Checkpoint(folder, parameters.checkpoint)
+        MemoryDNN.load(checkpoint.model)
+        assert checkpoint.restore(chosen, decision) == 16
+    except ValueError as error:
+        assert_one_message(error, path, " is not ")
+        return
+    assert (parameters.frames, parameters.hidden, parameters.checkpoint) == (20, (3,), 8)
+    assert not chosen[:16].any() and not decision[:16].any()
 
 
 # Data sets
