@@ -32,6 +32,7 @@ PARTS = {
     "utility": "Utilities of 3 x 3 tasks",
     "wpmec": "The loop over the frames on WPMEC, 10 devices and 10 DNNs",
     "startup": "What `python main.py` does, step by step and as a whole",
+    "long": "Whole commands on few and on many frames and lines, once each",
     "sweep": "The convergence sweeps in one process and in two",
 }
 GROWS = {
@@ -162,7 +163,7 @@ def _cell(name, value):
         return "-"
     if isinstance(value, float):
         return f"{value:.4f}" if name == "mean_gain_ratio" else f"{value:.3g}"
-    if name in ("frames", "utilities") or (name == "value" and isinstance(value, int)):
+    if name in ("frames", "lines", "utilities") or (name == "value" and isinstance(value, int)):
         return f"{value:,}"
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 

@@ -211,6 +211,8 @@ def _client(workers, scheduler):
     from distributed import Client, LocalCluster
 
     if scheduler:
+        # If it is lost, we say so in one line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         with Client(scheduler, timeout=10) as client:
             yield client
         return

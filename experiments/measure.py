@@ -281,6 +281,39 @@ def sweep(repeats, quick):
     ]
 
 
+# A whole command, and the most memory that it had, in kB.
+COMMAND = """
+import resource, runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def long(repeats, quick):
+    """Measure whole commands on few and on many frames and lines, once each: time and memory."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        lines, model = Path(folder, "lines.csv"), Path(folder, "model.npz")
+        for frames in (20_000, 40_000 if quick else LONG):
+            seconds, output = _python("-c", COMMAND, "main", f"--frames={frames}", "--out", folder)
+            rows.append({"command": "main", "frames": frames, "seconds": seconds})
+            rows[-1]["peak_mb"] = int(output.split()[-1]) / 1000
+        for number in (10_000, 20_000 if quick else LONG):
+            sizes = task_sizes(range(number), 3, 3)
+            np.savetxt(lines, sizes, "%d", ",")
+            options = (f"--model={model}", f"--task-sizes={lines}")
+            seconds, output = _python("-c", COMMAND, "experiments.decide", *options)
+            *header_and_rows, peak = output.splitlines()
+            if len(header_and_rows) != number + 1:
+                raise WrongResult(f"decide: {len(header_and_rows) - 1} of {number} lines decided")
+            rows.append({"command": "decide", "lines": number, "seconds": seconds})
+            rows[-1]["peak_mb"] = int(peak) / 1000
+    for row in rows:
+        row["per_second"] = row.get("frames", row.get("lines")) / row["seconds"]
+    return rows
+
+
 def _python(*arguments):
     """Run Python in the package's folder; return how long it takes, and what it prints."""
     process, seconds = timed(
@@ -296,4 +329,6 @@ def _python(*arguments):
     return seconds, process.stdout
 
 
-PARTS = {part.__name__: part for part in (loop, growth, latency, utility, wpmec, startup, sweep)}
+PARTS = {
+    part.__name__: part for part in (loop, growth, latency, utility, wpmec, startup, long, sweep)
+}
