@@ -388,3 +388,20 @@ def test_files_that_are_there_stay_or_are_replaced_as_a_whole(tmp_path, monkeypa
     main.run(untrained(tmp_path))
     assert {file.name for file in tmp_path.iterdir()} == FILES | {"notes.txt"}
     assert json.loads((tmp_path / "report.json").read_text())["frames"] == 50
+
+
+@pytest.mark.slow
+def test_threads_and_hashes_do_not_change_a_bit(tmp_path, monkeypatch):
+    few = {"--frames": 1300, "--net-num": 4}
+    options = [part for option in few.items() for part in option] + released_options(*few, "--out")
+    for threads in (1, 2):
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+            monkeypatch.setenv(name, str(threads))
+        monkeypatch.setenv("PYTHONHASHSEED", str(threads))
+        assert python("main.py", *options, "--out", tmp_path / str(threads))[0] == 0
+    one, two = (history_of(tmp_path / threads) for threads in "12")
+    assert one.keys() == two.keys() and one["costs"].shape == (4, 79)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])
+    one, two = ((tmp_path / threads / "gain_ratio.csv").read_bytes() for threads in "12")
+    assert one == two
