@@ -11,7 +11,7 @@ if __name__ == "__main__":  # first, so that what ends the imports is told in on
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -58,7 +58,9 @@ class Parameters(Constants):
     flips: int = 0  # extra candidates of each DNN, each with a least confident task flipped
     user_flips: int = 0  # likewise, each with one task of every user flipped: goes with recombine
     recombine: bool = False  # one extra candidate, from every user's best part of all the others
-    seed: int = 0  # of weights, mini-batches and the random scheme; the same seed is the same run
+    seed: int | None = (
+        0  # of weights, mini-batches and the random scheme; the same seed is the same run
+    )
     resume: Path | None = None  # saved model or checkpoint to go on with; its own parameters count
     frozen: bool = False  # only decide with that model, and do not learn
     checkpoint: int | None = None  # save a long run every so many frames: --resume OUT/checkpoint
@@ -239,7 +241,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     others = [each.name for each in fields(Constants)] + ["data"] * (data is not None)
     p = checked_parameters(parameters, Parameters, others)
     if p.resume and p.resume.is_dir():
-        p = interrupted_run(p)
+        p = interrupted_run(p, Parameters)
     checks.integer("frames", p.frames)
     if p.frozen and p.resume is None:
         raise ValueError("frozen needs a trained model to decide with: resume")
@@ -265,7 +267,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
             else:
                 net, p = resume(p, sizes, candidates)
             ddlo = algorithm(net, network, p.recombine)
-            checkpoint = Checkpoint.of(p, out, ddlo, data)
+            checkpoint = Checkpoint.of(replace(p, device=device), out, ddlo, data)
             ready = time.perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             compiled = time.perf_counter()

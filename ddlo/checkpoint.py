@@ -5,15 +5,16 @@ and the model after the last part.
 """
 
 import json
-import re
-import shutil
+import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.dataset import differences
+from ddlo.candidates import described
 from ddlo.files import digest, read_archive, write_archive
 from ddlo.network import describe_network
 from ddlo.parameters import checked_parameters
@@ -21,41 +22,51 @@ from MUMT import Constants
 
 KIND = "part of a checkpoint"
 RUN = "run.npz"  # its parameters, network, and a digest of its data
-OWN = ("resume", "device", "out", "show")  # what may be another one in the run that resumes
+OWN = ("resume", "out", "show")  # what is of a process, and not of a run
 IN_MEMORY = 2**26  # bytes of an array; a larger one is a file
 
 
-def interrupted_run(parameters):
-    """Return the parameters of the run whose checkpoint is the folder parameters.resume.
+def interrupted_run(parameters, kind):
+    """Return the parameters, of a dataclass, of the run whose checkpoint is the folder `resume` of these.
 
-    Raises ValueError if it is none, or a parameter is given that is neither the run's nor the default.
+    Raises ValueError if it is none, or a parameter is given that is neither the run's nor the default;
+    but the device may be another one.
     """
     p = parameters
-    if Checkpoint(p.resume, p.checkpoint).model is None or not (p.resume / RUN).exists():
+    if Checkpoint(p.resume, None).model is None or not (p.resume / RUN).exists():
         raise ValueError(f"resume must be a saved model or a checkpoint, got the folder {p.resume}")
     with read_archive(p.resume / RUN, KIND, sealed=True) as (_, text):
-        of_file = text("parameters")
-        saved = {each.name: of_file[each.name] for each in fields(p) if each.name not in OWN}
-    for each in fields(p):
-        given = getattr(p, each.name)
-        if each.name in saved and given != each.default and _plain(given) != saved[each.name]:
+        of_file = text("run")["parameters"]
+        saved = {each.name: of_file[each.name] for each in fields(kind) if each.name not in OWN}
+    saved["device"] = p.device or saved["device"]
+    given = {"out": (p.resume.parent, None, p.out)}
+    given |= {
+        each.name: (saved[each.name], each.default, getattr(p, each.name))
+        for each in fields(kind)
+        if each.name in saved
+    }
+    for name, (of_run, default, value) in given.items():
+        if _plain(value) not in (_plain(of_run), _plain(default)):
             raise ValueError(
-                f"{each.name} of the run in {p.resume} is {saved[each.name]}, got {given}: leave it out"
+                f"{name} of the run in {p.resume} is {of_run}, got {value}: leave it out"
             )
     constants = [each.name for each in fields(Constants)]
-    p = replace(p, **saved, out=p.out or p.resume.parent)
-    return checked_parameters(p, type(p), constants)
+    return checked_parameters(replace(p, **saved, out=p.resume.parent), kind, constants)
 
 
 def _plain(value):
-    """Return a value as JSON has it."""
-    return json.loads(json.dumps(value, default=lambda v: getattr(v, "tolist", v.__str__)()))
+    """Return a value as JSON has it: arrays as lists, paths as texts."""
+
+    def default(value):
+        return str(value.resolve()) if isinstance(value, Path) else np.asarray(value).tolist()
+
+    return json.loads(json.dumps(value, default=default))
 
 
 class Checkpoint:
     """The checkpoint of a run: `frames` of them are saved, and more after every so many.
 
-    `run` is what is saved of the run besides: parameters, network, and the digest of the data.
+    `run` is what is saved of the run besides: its parameters, and what goes with them.
     """
 
     def __init__(self, folder, every, run=None):
@@ -68,28 +79,39 @@ class Checkpoint:
     def of(cls, parameters, out, ddlo, data):
         """Return the checkpoint of a run that begins or resumes; None if it is to have none.
 
-        Raises ValueError if there is already one where it would begin, or where it resumes the network
-        or the data (states, gain_min, what it is) are others, or there is more to save than the model.
+        Raises ValueError if there is already one where it would begin; if, where it resumes, its network,
+        data (states, gain_min, what it is), candidate rule or algorithm are others, as far as their names
+        and values tell; or if there is more to save than the model.
         """
         p = parameters
         if p.checkpoint is None:
             return None
         checks.integer("checkpoint", p.checkpoint)
-        others = vars(ddlo).keys() - {each.name for each in fields(ddlo)}
+        algorithm = type(ddlo)
+        others = vars(ddlo).keys() - {each.name for each in fields(algorithm.__mro__[-2])}  # DDLO's
         if others:
             raise ValueError(
-                f"checkpoint must be None for {type(ddlo).__name__}, whose {', '.join(sorted(others))} "
+                f"checkpoint must be None for {algorithm.__name__}, whose {', '.join(sorted(others))} "
                 "it does not save"
             )
         arrays = {"states": data[0], "gain_min": np.zeros(0) if data[1] is None else data[1]}
-        parts = (_plain(asdict(p)), describe_network(ddlo.network), digest(arrays))
-        run = dict(zip(("parameters", "network", "data"), parts))
+        run = {
+            "parameters": {name: value for name, value in asdict(p).items() if name not in OWN},
+            "network": describe_network(ddlo.network),
+            "data set": digest(arrays),
+            "reference": data[2],
+            "candidate rule": described(ddlo.net.candidates),
+            "algorithm": algorithm.__qualname__,
+        }
+        run = _plain(run)
         if p.resume and p.resume.is_dir():
             with read_archive(p.resume / RUN, KIND, sealed=True) as (_, text):
-                other = differences(text("network"), ddlo.network)
-                if other or text("data") != run["data"]:
+                saved = text("run")
+            for what in run.keys() - {"parameters"}:
+                if run[what] != saved[what]:
                     raise ValueError(
-                        f"the run has another {f'network: {other}' if other else 'data set'}"
+                        f"the run in {p.resume} has another {what}: {checks.shortened(saved[what])}, got "
+                        f"{checks.shortened(run[what])}"
                     )
             return cls(p.resume, p.checkpoint)
         checkpoint = cls(out / "checkpoint", p.checkpoint, run)
@@ -107,8 +129,9 @@ class Checkpoint:
     def save(self, net, frames, chosen, decision):
         """Save what so many frames have come to: their candidates chosen, decisions, and the model."""
         if not self.model:
+            self.remove()  # of a run that ended before it had a model
             self.folder.mkdir(exist_ok=True)
-            write_archive(self.folder / RUN, {}, self._run)
+            write_archive(self.folder / RUN, {}, {"run": self._run})
         part = slice(self.frames, frames)
         recorded = {"chosen": chosen[part], "decision": decision[part]}
         write_archive(self.folder / f"frames-{self.frames}-{frames}.npz", recorded, {})
@@ -123,13 +146,9 @@ class Checkpoint:
 
         Raises ValueError if a part is missing or damaged.
         """
-        ends = [
-            re.fullmatch(r"frames-(\d+)-(\d+)", path.stem) for path in self.folder.glob("frames-*")
-        ]
-        ends = dict(sorted(tuple(map(int, end.groups())) for end in ends if end))
         frames = 0
         while frames < self.frames:
-            end = ends.get(frames, 0)
+            end = min(frames + self.every, self.frames)
             path = self.folder / f"frames-{frames}-{end}.npz"
             with read_archive(path, KIND, sealed=True) as (content, _):
                 for name, array in (("chosen", chosen), ("decision", decision)):
@@ -140,8 +159,12 @@ class Checkpoint:
         return frames
 
     def remove(self):
-        """Remove it, when the run has written its results."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove its files, when the run has written its results."""
+        for pattern in (RUN, "frames-*.npz", "model-*.npz"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+        with suppress(OSError):  # there is none, or a user's files are in it
+            self.folder.rmdir()
 
 
 def recorder(folder):
@@ -152,6 +175,8 @@ def recorder(folder):
         if size <= IN_MEMORY:
             return np.empty(shape, dtype)
         with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process later
+                os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, dtype, "w+", shape=shape)
 
     return empty

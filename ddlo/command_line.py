@@ -54,12 +54,13 @@ def command_line(function, parameters):
         # TensorFlow's errors, which is imported only where it is needed.
         if not type(error).__module__.startswith("tensorflow"):
             raise
-        _exit("" if type(error).__name__ == "ResourceExhaustedError" else error)
+        _exit(MemoryError() if type(error).__name__ == "ResourceExhaustedError" else error)
 
 
 def _exit(error):
     """Exit with an error's message in one line, though what a user has typed may be long."""
-    sys.exit(f"{Path(sys.argv[0]).name}: {shortened(error, 500) or 'out of memory'}")
+    kind = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    sys.exit(f"{Path(sys.argv[0]).name}: {shortened(error, 500) or kind}")
 
 
 def check_names(arguments, parameters):

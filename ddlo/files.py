@@ -17,13 +17,9 @@ import numpy as np
 from ddlo.checks import shortened
 from ddlo.guardian import GONE, LEFT, tell
 from ddlo.interruption import held_back
+from ddlo.locks import lock, remove_if_dead
 
-try:
-    import fcntl
-except ImportError:  # Windows: there nothing is swept
-    fcntl = None
-
-LOCK, CONTENT = "lock", "content"  # in a folder .partial-*
+CONTENT = "content"  # in a folder .partial-*, beside its lock
 DIGEST = "digest"  # in an archive
 
 
@@ -71,16 +67,17 @@ def _partial(parent, name=None):
 
     Of one name there is only one at a time: ValueError if there is one already.
     """
-    _sweep(parent)
-    partial = lock = None
+    for name_of in (".partial-*", ".dead-*"):  # which killed processes have left
+        for left in parent.glob(name_of):
+            remove_if_dead(left)
+    partial = descriptor = None
     try:
         with held_back():
             # It has its lock before it has its name, so that nobody takes it for a dead one.
             new = Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
             try:
                 (new / CONTENT).mkdir()
-                lock = os.open(new / LOCK, os.O_RDWR | os.O_CREAT)
-                _take(lock)
+                descriptor = lock(new)
                 partial = _renamed(new, parent / f".partial-{name or new.name[5:]}")
                 tell(LEFT, partial)
             except BaseException:
@@ -93,8 +90,8 @@ def _partial(parent, name=None):
                 shutil.rmtree(partial, ignore_errors=True)
                 if not partial.exists():
                     tell(GONE, partial)
-            if lock is not None:
-                os.close(lock)
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def _renamed(folder, name):
@@ -107,33 +104,6 @@ def _renamed(folder, name):
             f"none is, remove {name})"
         ) from error
     return name
-
-
-def _sweep(parent):
-    """Remove what killed processes have left in a folder."""
-    for partial in parent.glob(".partial-*"):
-        try:
-            lock = os.open(partial / LOCK, os.O_RDWR)
-        except FileNotFoundError:
-            lock = None  # of a version without locks
-        except OSError:
-            continue  # of another user
-        if lock is None or _take(lock):
-            with suppress(OSError):
-                dead = parent / f".dead-{os.getpid()}-{partial.name}"
-                os.rename(partial, dead)  # at once, as others may sweep, too
-                shutil.rmtree(dead, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _take(lock):
-    """Take the lock of an open file, a descriptor; return whether nobody else has it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (OSError, AttributeError):  # somebody has it, or the file system or Windows has no locks
-        return False
-    return True
 
 
 def write_json(path, content):
@@ -172,6 +142,8 @@ def read_archive(path, kind, sealed=False):
         if sealed and seal is None or seal is not None and str(seal) != digest(content):
             raise ValueError("it is damaged, as its digest tells")
         yield content, lambda name: json.loads(str(content[name]))
+    except PermissionError:
+        raise
     except Exception as error:  # there is little that a damaged file does not raise
         reason = str(error) if isinstance(error, ValueError) else repr(error)
         raise ValueError(f"{path} is not {kind}: {shortened(reason)}") from error

@@ -6,12 +6,16 @@ behind, and leaves it what it has silenced of stderr.
 
 import atexit
 import os
-import shutil
 import signal
 import sys
+import time
 from contextlib import suppress
 
+from ddlo.locks import remove_if_dead
+
 ENDED, LEFT, GONE = b".", b"+", b"-"
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+NOT_FOR_IT = {getattr(signal, name) for name in NAMES if hasattr(signal, name)}
 silenced = None  # a file descriptor for what TensorFlow writes to stderr while that is silenced
 _pipe = None  # one that leads to the guardian, if there is one
 
@@ -21,10 +25,12 @@ def start():
     global silenced, _pipe
     if not hasattr(os, "fork"):
         return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_IT)
     if hasattr(os, "memfd_create"):
         silenced = os.memfd_create("stderr")
     read, _pipe = os.pipe()
     if os.fork():
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(read)
         atexit.register(tell, ENDED)
         return
@@ -41,16 +47,22 @@ def tell(what, folder=""):
 
 
 def _guard(read):
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
     os.close(_pipe)
     with open(read, "rb") as pipe:
         told = pipe.read().split(b"\0")[:-1]  # which is all when the program has ended
     for folder in {each[1:] for each in told if each.startswith(LEFT)}:
         if told.count(LEFT + folder) > told.count(GONE + folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(os.fsdecode(folder))
     if not any(each.startswith(ENDED) for each in told):
         os.write(2, f"{os.path.basename(sys.argv[0])}: ended abruptly: {_reason()}\n".encode())
+
+
+def _remove(folder):
+    for _ in range(100):  # the program's lock may go a moment after its end of the pipe
+        remove_if_dead(folder)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.01)
 
 
 def _reason():

@@ -29,8 +29,11 @@ class Interrupted(KeyboardInterrupt):
 def guard():
     """Have the program end with one line from here on, where there is nothing yet to clean up.
 
-    To be called first by a program, before imports that take long; and what holds at its end.
+    To be called first by a program, before imports that take long; and what holds at its end. In an
+    interpreter that lives on, as `python -i` and IPython are, it does nothing.
     """
+    if sys.flags.interactive or "IPython" in sys.modules:
+        return
 
     def end(number, frame):
         os.write(2, f"{WORDS[number]}\n".encode())  # as print may be what is interrupted

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -19,6 +19,7 @@ WORDS = {
     Path: "a path",
     type(None): "None",
 }
+UNIONS = (Union, UnionType)
 KINDS = {
     int: (int, np.integer),
     float: (int, float, np.integer, np.floating),
@@ -30,16 +31,17 @@ KINDS = {
 
 
 def checked_parameters(parameters, kind, others=()):
-    """Return an object of a dataclass, with values of the types that its fields are annotated with.
+    """Return an object of a dataclass, `kind`, with values of the types its fields are annotated with.
 
     A path may be a text, a tuple any sequence, and a number NumPy's. `others` are names of fields that
     are not looked at. Raises ValueError for another value, and if it is no object of that kind.
     """
-    if not is_dataclass(kind) or not isinstance(parameters, kind):
+    names = [each.name for each in fields(kind)]
+    if not is_dataclass(parameters) or not all(hasattr(parameters, name) for name in names):
         raise ValueError(f"parameters must be {kind.__name__}, got {shortened(repr(parameters))}")
-    hints = get_type_hints(type(parameters))
+    hints = get_type_hints(kind)
     values = {}
-    for each in fields(parameters):
+    for each in fields(kind):  # those of a user's subclass are its own
         if each.name not in others:
             value, hint = getattr(parameters, each.name), hints[each.name]
             try:
@@ -57,7 +59,7 @@ def _converted(value, hint):
     if get_origin(hint) is Literal:
         if isinstance(value, str) and value in kinds:
             return value
-    elif isinstance(hint, UnionType):
+    elif get_origin(hint) in UNIONS:
         for kind in kinds:
             try:
                 return _converted(value, kind)
@@ -69,6 +71,8 @@ def _converted(value, hint):
             kinds = kinds[:1] * len(values) if kinds[-1:] == (...,) else kinds
             if len(values) == len(kinds):
                 return tuple(map(_converted, values, kinds))
+    elif hint not in KINDS:  # of a field of a user's own
+        return value
     elif isinstance(value, KINDS[hint]) and isinstance(value, (bool, np.bool_)) == (hint is bool):
         return Path(value) if hint is Path else getattr(value, "item", lambda: value)()
     raise TypeError
@@ -79,8 +83,8 @@ def _words(hint):
     kinds = get_args(hint)
     if get_origin(hint) is Literal:
         return f"one of {', '.join(kinds)}"
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in UNIONS:
         return " or ".join(map(_words, kinds))
     if get_origin(hint) is tuple:
         return f"a tuple, each {_words(kinds[0])}"
-    return WORDS[hint]
+    return WORDS.get(hint, str(hint))

@@ -9,7 +9,7 @@ import pytest
 import main
 from ddlo import checkpoint
 from ddlo.checkpoint import Checkpoint, recorder
-from ddlo.dataset import generate, save_data
+from ddlo.dataset import generate, load_data, save_data
 from experiments.droo import AdaptiveDROO, AdaptiveOrderPreserving
 from MUMT import MUMT
 
@@ -67,6 +67,7 @@ def test_resumed_run_is_the_run_that_was_not_interrupted(tmp_path, monkeypatch, 
 
     out = tmp_path / "out"
     killed_after(1, monkeypatch, parameters | {"out": out}, **custom)
+    (out / "checkpoint" / "frames-400-9999.npz").write_text("of another run")
     assert [path.name for path in out.iterdir()] == ["checkpoint"]
     again = {"resume": out / "checkpoint"}
     killed_after(3, monkeypatch, again, **custom)  # and once more
@@ -88,15 +89,15 @@ def test_frozen_run_and_one_that_goes_on_with_a_model_resume(tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_killed_process_resumes(tmp_path):
-    few = {"--frames": 5000, "--hidden": 20, "--checkpoint": 500, "--out": tmp_path / "out"}
+    few = {"--frames": 20000, "--hidden": 20, "--checkpoint": 500, "--out": tmp_path / "out"}
     options = [part for option in few.items() for part in option]
     with start_python("main.py", *options, *released_options(*few)) as process:
         while process.poll() is None and not list(tmp_path.glob("out/checkpoint/model-*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     report = main.run(main.Parameters(resume=tmp_path / "out" / "checkpoint"))
-    assert report["frames"] == 5000
-    main.run(main.Parameters(data=DATA, frames=5000, hidden=(20,), out=tmp_path / "whole"))
+    assert report["frames"] == 20000
+    main.run(main.Parameters(data=DATA, frames=20000, hidden=(20,), out=tmp_path / "whole"))
     assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
@@ -115,7 +116,8 @@ def interrupted(tmp_path, monkeypatch):
         ({"frames": 100}, "frames of the run in .* is 60, got 100"),
         ({"checkpoint": 10}, "checkpoint of the run in .* is 20, got 10"),
         ({"hidden": (7,)}, "hidden of the run in .*got"),
-        ({"delay_weight": 2.0}, "delay_weight of the run in"),
+        ({"delay_weight": np.array([[2.0], [1], [1]])}, "delay_weight of the run in"),
+        ({"out": "elsewhere"}, "out of the run in"),
     ],
 )
 def test_parameters_of_the_interrupted_run_count(interrupted, given, message):
@@ -124,12 +126,56 @@ def test_parameters_of_the_interrupted_run_count(interrupted, given, message):
     main.run(main.Parameters(resume=interrupted, frames=60, hidden=[20], device="CPU"))
 
 
-def test_another_problem_is_refused(interrupted, tmp_path):
-    save_data(tmp_path / "data.mat", generate(MUMT(3, 3), 31))
-    with pytest.raises(ValueError, match="the run has another data set"):
+class Another(MUMT):
+    """A network of another class, with the same constants."""
+
+
+def another_rule(logits, xp=np):
+    return logits > 1
+
+
+class AnotherDDLO(main.DDLO):
+    pass
+
+
+@pytest.mark.parametrize(
+    "what, other",
+    [
+        ("network", {"network": MUMT(3, 3, delay_weight=2)}),
+        ("network", {"network": Another(3, 3)}),
+        ("data set", {"data": STATES}),
+        ("candidate rule", {"candidates": another_rule}),
+        ("algorithm", {"algorithm": AnotherDDLO}),
+    ],
+)
+def test_another_problem_is_refused(interrupted, what, other):
+    if "network" in other:
+        data = load_data(interrupted.parents[1] / "data.mat", MUMT(3, 3))
+        other = {"data": data} | other
+    with pytest.raises(ValueError, match=f"^the run in .* has another {what}: .* got "):
+        main.run(main.Parameters(resume=interrupted), **other)
+
+
+def test_another_data_file_is_refused(interrupted):
+    save_data(interrupted.parents[1] / "data.mat", generate(MUMT(3, 3), 31))
+    with pytest.raises(ValueError, match="^the run in .* has another data set"):
         main.run(main.Parameters(resume=interrupted))
-    with pytest.raises(ValueError, match="the run has another network: delay_weight is 1 in the"):
-        main.run(main.Parameters(resume=interrupted), MUMT(3, 3, delay_weight=2), STATES)
+
+
+def test_what_has_no_model_is_of_no_run(tmp_path, monkeypatch):
+    def killed(self, path):
+        raise Killed
+
+    few = SMALL | {"frames": 60, "out": tmp_path / "out"}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("memory.MemoryDNN.save", killed)
+        main.run(main.Parameters(**few, checkpoint=30, seed=7))
+    killed_after(1, monkeypatch, few | {"checkpoint": 20})
+    assert {path.name for path in (tmp_path / "out" / "checkpoint").iterdir()} == {
+        "run.npz",
+        "frames-0-20.npz",
+        "model-20.npz",
+    }
 
 
 def test_new_run_does_not_overwrite_a_checkpoint(interrupted):
@@ -141,14 +187,14 @@ def test_new_run_does_not_overwrite_a_checkpoint(interrupted):
 
 def test_what_is_not_saved_is_refused(tmp_path):
     with pytest.raises(
-        ValueError, match="checkpoint must be None for AdaptiveDROO, whose greatest"
+        ValueError, match="^checkpoint must be None for AdaptiveDROO, whose greatest"
     ):
         main.run(
             main.Parameters(**SMALL | {"net_num": 1}, checkpoint=9, out=tmp_path / "out"),
             candidates=AdaptiveOrderPreserving(),
             algorithm=AdaptiveDROO,
         )
-    with pytest.raises(ValueError, match="checkpoint must be an integer >= 1, got 0"):
+    with pytest.raises(ValueError, match="^checkpoint must be an integer >= 1, got 0"):
         main.run(main.Parameters(**SMALL, checkpoint=0, out=tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 

@@ -7,10 +7,11 @@ import shutil
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import chdir
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Optional
 
 import h5py
 import numpy as np
@@ -132,7 +133,7 @@ def interrupted(tmp_path_factory, eagerly):
     network = MUMT(3, 3)
     net = make_net(parameters, network, (9, 9), np.zeros((1, 9)))
     checkpoint = Checkpoint.of(
-        parameters, folder, main.DDLO(net, network), (np.zeros((2, 9)), None)
+        parameters, folder, main.DDLO(net, network), (np.zeros((2, 9)), None, None)
     )
     chosen, decision = np.zeros(20, np.int32), np.zeros((20, 9), np.uint8)
     checkpoint.save(net, 8, chosen, decision)
@@ -148,7 +149,7 @@ def test_damaged_checkpoint(interrupted, tmp_path, data, damages):
     path.write_bytes(damaged(path.read_bytes(), damages))
     chosen, decision = np.ones(20, np.int32), np.ones((20, 9), np.uint8)
     try:
-        parameters = interrupted_run(main.Parameters(resume=folder))
+        parameters = interrupted_run(main.Parameters(resume=folder), main.Parameters)
         checkpoint = Checkpoint(folder, parameters.checkpoint)
         MemoryDNN.load(checkpoint.model)
         assert checkpoint.restore(chosen, decision) == 16
@@ -281,6 +282,23 @@ def test_odd_parameters(tmp_path, eagerly, odd):
         except (ValueError, OSError) as error:
             assert_one_message(error)
         assert not list(tmp_path.iterdir())
+
+
+@dataclass
+class OwnParameters(main.Parameters):
+    """Parameters as a user may extend them."""
+
+    notes: "list[str] | unknown" = None  # noqa: F821
+    limit: Optional[int] = None  # noqa: UP045
+
+
+def test_own_parameters_are_not_looked_at(tmp_path, eagerly):
+    def algorithm(*arguments):
+        raise AllIsWell
+
+    with pytest.raises(AllIsWell):
+        own = OwnParameters(frames=20, data=DATA, notes=["a"], limit="none", out=tmp_path / "out")
+        main.run(own, algorithm=algorithm)
 
 
 # Task sizes as text

@@ -46,6 +46,17 @@ def test_signal_ends_main_at_any_time(tmp_path, number, seconds):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="tells when a signal is handled")
+def test_terminal_interrupts_all_processes_with_one_line():
+    for _ in range(20):
+        with start_python("main.py", "--help", start_new_session=True) as process:
+            wait_until_handled(process)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+            errors = process.communicate()[1]
+        assert (process.returncode, errors) == (130, "interrupted\n")
+
+
 @dataclass
 class NoParameters:
     pass
@@ -147,11 +158,10 @@ def test_nobody_sweeps_what_a_living_process_writes(tmp_path, writing):
     assert {path.name for path in tmp_path.iterdir()} == before | {"other.txt"}
 
 
-def test_leftovers_of_earlier_versions_are_swept(tmp_path):
-    (tmp_path / ".partial-old").mkdir()
-    (tmp_path / ".partial-old" / "model.npz").write_text("half")
+def test_folders_of_others_are_not_swept(tmp_path):
+    (tmp_path / ".partial-photos").mkdir()
     write(atomic_folder, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", ".partial-photos"}
 
 
 GUARDED = """
