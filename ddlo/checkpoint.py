@@ -55,10 +55,12 @@ def interrupted_run(parameters, kind):
 
 
 def _plain(value):
-    """Return a value as JSON has it: arrays as lists, paths as texts."""
+    """Return a value as JSON has it: arrays as lists, paths as texts, other objects as their repr."""
 
     def default(value):
-        return str(value.resolve()) if isinstance(value, Path) else np.asarray(value).tolist()
+        if isinstance(value, (np.ndarray, np.generic)):
+            return value.tolist()
+        return str(value.resolve()) if isinstance(value, Path) else repr(value)
 
     return json.loads(json.dumps(value, default=default))
 
