@@ -89,8 +89,10 @@ def array(name, values, dtype=np.float64):
         values = np.asarray(values)
         if values.dtype.kind in "cSUmM":  # NumPy would turn these into real numbers
             raise TypeError(f"type {values.dtype}")
-        with np.errstate(over="ignore"):  # of what is wider, and so infinite
+        if values.dtype.kind != "f" or values.dtype.itemsize <= np.dtype(dtype).itemsize:
             return values.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # of what is wider, and so infinite
+            return values.astype(dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must be an array of real numbers, got {shortened(error)}"
@@ -147,8 +149,10 @@ def finite(name, values):
 
 def sizes(name, values):
     """Return an array of numbers that are not negative, up to LARGEST."""
-    every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
-    return every(name, values, values <= LARGEST, f"<= {LARGEST:g}")
+    if not ((values >= 0) & (values <= LARGEST)).all():  # one test, as this is done very often
+        every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
+        every(name, values, values <= LARGEST, f"<= {LARGEST:g}")
+    return values
 
 
 def binary(name, values):
