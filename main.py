@@ -58,9 +58,7 @@ class Parameters(Constants):
     flips: int = 0  # extra candidates of each DNN, each with a least confident task flipped
     user_flips: int = 0  # likewise, each with one task of every user flipped: goes with recombine
     recombine: bool = False  # one extra candidate, from every user's best part of all the others
-    seed: int | None = (
-        0  # of weights, mini-batches and the random scheme; the same seed is the same run
-    )
+    seed: int | None = 0  # of all that is random: the same seed is the same run
     resume: Path | None = None  # saved model or checkpoint to go on with; its own parameters count
     frozen: bool = False  # only decide with that model, and do not learn
     checkpoint: int | None = None  # save a long run every so many frames: --resume OUT/checkpoint

@@ -109,8 +109,8 @@ class Checkpoint:
         if p.resume and p.resume.is_dir():
             with read_archive(p.resume / RUN, KIND, sealed=True) as (_, text):
                 saved = text("run")
-            for what in run.keys() - {"parameters"}:
-                if run[what] != saved[what]:
+            for what in run:
+                if what != "parameters" and run[what] != saved[what]:
                     raise ValueError(
                         f"the run in {p.resume} has another {what}: {checks.shortened(saved[what])}, got "
                         f"{checks.shortened(run[what])}"
