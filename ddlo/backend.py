@@ -1,23 +1,23 @@
-"""TensorFlow, imported without its start-up messages, and the device that it computes on."""
+"""TensorFlow: imported without its start-up messages, and set up to give the released results."""
 
 import functools
 import os
 from contextlib import contextmanager
 
-from ddlo import checks, guardian
-from ddlo.screen import import_matplotlib
+from ddlo import checks
 
 
 @contextmanager
 def quiet_stderr():
     """Silence stderr below Python: some of TensorFlow's messages ignore its log level."""
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(guardian.silenced or nowhere, 2)
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # stderr is closed
         yield
-        if guardian.silenced:
-            os.lseek(guardian.silenced, 0, os.SEEK_SET)
-            os.truncate(guardian.silenced, 0)
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
@@ -25,41 +25,33 @@ def quiet_stderr():
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# On a GPU a process takes the memory that it needs, and not all: the suite has several processes.
+# Without this each process takes all memory of a GPU, and a suite runs several.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# There products are always computed in the same way, and not in the one that was fastest when tried:
-# the compiled loop trains as `learn` does, to the last bit. What a user sets comes last, and so counts.
+# Autotuning could choose another matrix product in each compilation; without it the compiled loop
+# trains as `learn` does, to the last bit, also on a GPU. A user's own flags come last and count.
 flags = os.environ.get("XLA_FLAGS", "")
-if flags.startswith("-") or not flags:  # else it is the path of a file with flags
+if flags.startswith("-") or not flags:  # otherwise it is the path of a file with flags
     os.environ["XLA_FLAGS"] = f"--xla_gpu_autotune_level=0 {flags}".strip()
-import_matplotlib()  # which Keras imports, too
 with quiet_stderr():
     import tensorflow as tf
-    import tensorflow.experimental.numpy as tnp  # noqa: F401 - to be imported from here
-tf.get_logger().setLevel("ERROR")  # every MemoryDNN traces functions of its own: no warnings
-# On a GPU, too, products are float32, as released: TensorFloat-32 would round at 1e-3.
+    import tensorflow.experimental.numpy as tnp  # noqa: F401 - imported from here
+tf.get_logger().setLevel("ERROR")  # every MemoryDNN traces its own functions: no warnings
+# Matrix products are float32 as released; TensorFloat-32 would round at 1e-3.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def use_device(name=None):
-    """Have TensorFlow compute on a device, before it has computed; return the device it uses.
+    """Choose the device of all TensorFlow computations, and return its name.
 
-    Parameters
-    ----------
-    name : str, optional
-        CPU, GPU, or one of several GPUs in TensorFlow's order, such as GPU:1. The default is
-        TensorFlow's choice: a GPU that it sees, else the CPU.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device, or TensorFlow has already computed on another one.
+    `name` is CPU, GPU, or one of several GPUs such as GPU:1; default: TensorFlow's choice. Raises
+    ValueError if there is no such device or TensorFlow has already used another.
     """
     gpus = tf.config.list_physical_devices("GPU")
     devices = {"CPU": []} | {f"GPU:{i}": [gpu] for i, gpu in enumerate(gpus)}
     visible = tf.config.get_visible_devices("GPU")
     if name is None:
         return "GPU:0" if visible else "CPU"
+    name = checks.text("device", name)
     device = {"CPU:0": "CPU", "GPU": "GPU:0"}.get(name.upper(), name.upper())
     if device not in devices:
         raise ValueError(f"device must be one of {', '.join(devices)}, got {checks.quoted(name)}")
@@ -71,8 +63,14 @@ def use_device(name=None):
     return device
 
 
+def compiled(function):
+    """Return a function of tensors or NumPy arrays compiled by XLA."""
+    _compile_quietly()
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
 @functools.cache
-def compile_quietly():
-    """Compile something for the first time: before 2.21 TensorFlow prints a message then."""
+def _compile_quietly():
+    """Compile something once: before 2.21 TensorFlow prints a message then."""
     with quiet_stderr():
-        tf.function(lambda: tf.zeros(()), jit_compile=True)()
+        tf.function(lambda: tf.zeros(()), jit_compile=True, autograph=False)()

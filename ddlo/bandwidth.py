@@ -1,112 +1,51 @@
-"""Joint optimisation of offloading decisions and bandwidth allocation: the problem of the paper.
+"""Joint optimization of offloading decisions and bandwidth allocation: the problem of the paper.
 
-For each decision x, JointMUMT shares the uplink bandwidth of the cell so that Q is least, with
-c_n >= 0 and sum_n c_n <= CUL, where the released code splits it equally. Finding the shares, and a
-bound on what any decision can reach, is ours.
+For each decision x, JointMUMT shares the uplink of the cell so that Q is least, with c_n >= 0 and
+sum_n c_n <= CUL; the released code splits it equally. How the shares and a lower bound are found is not
+in the paper.
 """
 
 import copy
+from dataclasses import fields
+from typing import Literal
 
 import numpy as np
 
 from ddlo import checks
-from MUMT import ENUMERATED_TASKS, MUMT, in_parts, sum_left_to_right
+from ddlo.enumeration import ENUMERATED_TASKS, check_enumerable, search
+from ddlo.network import kind_of
+from MUMT import MUMT, Constants, sum_left_to_right
 
-BISECTIONS = 50  # of the price of bandwidth, after which it is as good as exact
+BISECTIONS = 50  # of the price of bandwidth: enough to be exact within rounding
 
 
-class JointMUMT(MUMT):
-    """A MUMT in which each decision has the bandwidth allocation that suits it best.
+class JointMUMT(MUMT, compiled=True):
+    """A MUMT in which each decision has its best bandwidth allocation.
 
-    Parameters, methods and errors are those of MUMT. `task_costs` returns five costs: the delay
-    offloaded lacks the upload, and fifth is the weighted delay of uploading at all of the cell's
-    bandwidth. An uplink_bandwidth of shape (N, 1) is what each user would have of all of it.
+    Parameters, methods and errors are those of MUMT. `costs` returns five: the offload delay lacks the
+    upload, and the fifth is the weighted delay of an upload at the full uplink. An uplink_bandwidth of
+    shape (N, 1) is the rate of each user at the full uplink.
     """
 
     @property
     def separable(self):
-        """As for MUMT; but what bandwidth a user gets depends on all others' decisions."""
-        return self.N == 1 and super().separable
+        """Whether Q is a sum over users: a user's share depends on the others' decisions."""
+        return self.N == 1
 
-    def bandwidth_allocation(self, task_size, decision):
-        """Return the bandwidth of each user that makes Q least, in MB/s: float64 array (..., N).
+    # The formula of Q
 
-        Takes arguments and raises errors as `compute_Q`. Users with nothing to send get 0, and not
-        all bandwidth is allocated if nobody has a use for the rest.
-        """
-        task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
-        # Any positive weight of delay allocates alike; without one any allocation is as good as this.
-        weighted = copy.copy(self)
-        weighted.delay_weight = self.delay_weight if np.any(self.delay_weight) else 1
-        _, local, offload, upload = weighted.user_costs(weighted.task_costs(task_size), decision)
-        root, cap, level = water_level(local - offload, upload)
-        sends = self.by_user(decision).any(axis=-1)
-        share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
-        return share * np.ravel(self.uplink_bandwidth)
-
-    def energy_and_delays(self, task_size, decision):
-        """Return what MUMT's does, with the bandwidth that `bandwidth_allocation` gives each user."""
-        energy, local, processing = super().energy_and_delays(task_size, decision)
-        allocated = self.bandwidth_allocation(task_size, decision)
-        offloaded = self.by_user(np.asarray(task_size) * np.asarray(decision)).sum(axis=-1)
-        return energy, local, processing + offloaded / np.where(offloaded, allocated, 1.0)
-
-    def checked_constant(self, name, value):
-        """Return a constant as MUMT's does; a user whose delay has no weight would get no bandwidth."""
-        value = super().checked_constant(name, value)
-        if name == "delay_weight" and np.any(value) and not np.all(value):
-            raise ValueError(f"{name} must be positive for every user, or 0 for all, got {value}")
-        return value
-
-    def reference(self, task_size):
-        """Return gain_min, gain_mode and what gain_min is.
-
-        Up to 12 tasks in all, for one user, or where a subclass has its own, that is the `optimum`.
-        Else it is the `lower_bound` with a decision near it, so that gain ratios are never better than
-        the truth.
-        """
-        has_own = checks.overridden(self, JointMUMT, "optimum")
-        if self.N * self.M <= ENUMERATED_TASKS or self.separable or has_own:
-            return super().reference(task_size)
-        return *self.lower_bound(task_size), "lower bound"
-
-    def lower_bound(self, task_size):
-        """Return a bound that no decision and no bandwidth allocation is below, and a decision near it.
-
-        The bound is the greatest value of the Lagrangian dual: each user takes the best of 2**M
-        decisions and pays a price for each MB/s, which is the same for all users and found by
-        bisection. The decision is what the users choose at that price (the dual heuristic). How far
-        its Q, or any other, is above the bound limits how far it can be above the optimum.
-
-        Parameters
-        ----------
-        task_size : as in `optimum`
-
-        Returns
-        -------
-        bound : float, or float64 array (B,)
-            In J.
-        decision : int32 array (N*M,) or (B, N*M)
-
-        Raises
-        ------
-        ValueError
-            If the task sizes are not as above, a user has too many tasks to enumerate, as for MUMT's
-            `optimum`, or the network is of a subclass with another utility.
-        """
-        task_size = checks.block("task_size", self.checked_sizes(task_size))
-        self.check_enumerable()
-        for name in checks.overridden(self, JointMUMT, "compute_Q", "utility", "user_utility"):
-            raise ValueError(f"no lower bound is known for the {name} of {type(self).__name__}")
-        return in_parts(self._greatest_dual, task_size, self.M, self.N * self.M)
-
-    # The formula of Q, in the pieces that MUMT has
-
-    def task_costs(self, task_size):
-        """Return what tasks of (..., N*M) MB cost: float64 (5, ..., N*M), as in MUMT."""
+    def costs(self, task_size):
+        """Return the costs of tasks (..., N*M): float64 (5, ..., N*M)."""
         d = self.by_user(task_size)
-        costs = [*self.costs_of(d, upload=0), self.delay_weight * (d / self.uplink_bandwidth)]
+        costs = [*self.cost_terms(d, upload=0), self.delay_weight * (d / self.uplink_bandwidth)]
         return np.reshape(costs, (5, *task_size.shape))
+
+    def user_costs(self, costs, decision, xp=np):
+        """Return as MUMT, and each user's weighted upload delay at the full uplink."""
+        if costs.shape[0] != 5:
+            raise ValueError(f"costs of a JointMUMT must return 5 costs, got {costs.shape[0]}")
+        upload = self.by_user(decision, xp) * self.by_user(costs[4], xp)
+        return *super().user_costs(costs, decision, xp), sum_left_to_right(upload)
 
     def user_utility(self, costs, decision, xp=np):
         """Return each user's part of Q with the best bandwidth allocation: (..., N)."""
@@ -114,35 +53,82 @@ class JointMUMT(MUMT):
         root, _, level = water_level(local - offload, upload, xp)
         return energy + xp.maximum(local, offload + root / level[..., None])
 
-    def user_costs(self, costs, decision, xp=np):
-        """Return what MUMT's does, and each user's weighted upload delay at all the bandwidth."""
-        if costs.shape[0] != 5:
-            raise ValueError(f"task_costs of a JointMUMT must return 5 costs, got {costs.shape[0]}")
-        upload = self.by_user(decision, xp) * self.by_user(costs[4], xp)
-        return *super().user_costs(costs, decision, xp), sum_left_to_right(upload)
-
     def recombine(self, costs, candidates, best, xp=np):
-        """Return decisions (B, N*M) made of every user's best part of candidates (C, B, N*M).
+        """Return decisions (B, N*M), each user's best part of candidates (C, B, N*M).
 
-        Each candidate allocates the bandwidth in another way: parts are compared at the price of
-        bandwidth of one candidate, the best (B, N*M).
+        Candidates allocate the bandwidth differently. So all parts pay for it at the price of one
+        candidate, the best (B, N*M).
         """
         _, local, offload, upload = self.user_costs(costs, best, xp)
         level = water_level(local - offload, upload, xp)[2]
         parts = at_price(self.user_costs(costs, candidates, xp), level[..., None], xp)[0]
         return self.best_parts(parts, candidates, xp)
 
+    # What else there is to know of a decision
+
+    def bandwidth_allocation(self, task_size, decision):
+        """Return each user's bandwidth that makes Q least, in MB/s: float64 (..., N).
+
+        Users with nothing to send get 0, and the rest of the uplink stays free if nobody gains from it.
+        """
+        task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
+        # Any positive weight of delay gives the same shares; without one any share will do.
+        weighted = copy.copy(self)
+        weighted.delay_weight = self.delay_weight if np.any(self.delay_weight) else 1
+        _, local, offload, upload = weighted.user_costs(weighted.costs(task_size), decision, np)
+        root, cap, level = water_level(local - offload, upload)
+        sends = self.by_user(decision).any(axis=-1)
+        share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
+        return share * np.ravel(self.uplink_bandwidth)
+
+    def energy_and_delays(self, task_size, decision):
+        """Return as MUMT, with the bandwidths of `bandwidth_allocation`."""
+        energy, local, processing = super().energy_and_delays(task_size, decision)
+        allocated = self.bandwidth_allocation(task_size, decision)
+        offloaded = self.by_user(np.asarray(task_size) * np.asarray(decision)).sum(axis=-1)
+        return energy, local, processing + offloaded / np.where(offloaded, allocated, 1.0)
+
+    # The optimum and a lower bound
+
+    def reference(self, task_size):
+        """Return the denominator of gain ratios: least Q, its decision, and its name.
+
+        The optimum up to 12 tasks in all, for one user, or if a subclass overrides `optimum`; beyond
+        that the lower bound, so that gain ratios never exceed the truth.
+        """
+        own = type(self).optimum is not JointMUMT.optimum
+        if self.N * self.M <= ENUMERATED_TASKS or self.separable or own:
+            return super().reference(task_size)
+        return *self.lower_bound(task_size), "lower bound"
+
+    def lower_bound(self, task_size):
+        """Return a lower bound on Q in J, float or (B,), and a decision near it, (N*M,) or (B, N*M).
+
+        The bound is the greatest value of the Lagrangian dual: each user takes the best of 2**M
+        decisions and pays for bandwidth, all at the same price, which is found by bisection. The
+        decision is the users' choice at that price (the dual heuristic); its distance to the bound
+        limits its optimality gap. Takes task sizes in MB, (N*M,) or (B, N*M). Raises ValueError as
+        `optimum`, and for a subclass with another utility.
+        """
+        task_size = checks.block("task_size", self.check_state(task_size))
+        check_enumerable(self.N, self.M)
+        for name in ("compute_Q", "utility", "user_utility"):
+            if getattr(type(self), name) is not getattr(JointMUMT, name):
+                raise ValueError(f"no lower bound is known for the {name} of {kind_of(self)}")
+        return search(self._greatest_dual, task_size, self.M, self.N * self.M)
+
     def _greatest_dual(self, task_size, decisions):
-        """Greatest dual value of each frame, and the better of the decisions next to its price."""
-        costs = self.task_costs(task_size)
-        of_users = self.user_costs(costs[:, :, None], np.tile(decisions, self.N))  # (B, 2**M, N)
-        energy, local, offload, upload = of_users
-        bound = (energy + np.maximum(local, offload)).min(axis=1).sum(axis=1)  # if it were free
+        """Return the greatest dual value (B,), and the better of the decisions around its price."""
+        costs = self.costs(task_size)
+        every = np.tile(decisions, self.N)
+        user_costs = self.user_costs(costs[:, :, None], every, np)  # (B, 2**M, N)
+        energy, local, offload, upload = user_costs
+        bound = (energy + np.maximum(local, offload)).min(axis=1).sum(axis=1)  # at price 0
 
         def respond(level):
-            """Return what the users decide at a level (B,), and whether they take too much."""
+            """Return the users' choice at a level (B,), and whether they take too much bandwidth."""
             nonlocal bound
-            parts, taken = at_price(of_users, level[:, None, None])
+            parts, taken = at_price(user_costs, level[:, None, None])
             best = parts.argmin(axis=1)[:, None]  # (B, 1, N)
             dual, taken = (
                 np.take_along_axis(values, best, axis=1).sum(axis=(1, 2))
@@ -151,8 +137,8 @@ class JointMUMT(MUMT):
             bound = np.maximum(bound, dual - 1 / level / level)
             return decisions[best[:, 0]].reshape(task_size.shape), taken > 1
 
-        # At the lower level all together can take no more than there is. At the upper one anybody
-        # who is not at the cap takes all of it, or else the price is next to nothing.
+        # At the lower level all users together cannot take more than the uplink. At the upper one any
+        # user below the cap takes all of it, or the price is close to 0.
         root = np.sqrt(upload)
         most = root.max(axis=1).sum(axis=1)
         least = np.min(root, axis=(1, 2), where=root > 0, initial=np.inf)
@@ -163,23 +149,28 @@ class JointMUMT(MUMT):
             too_much = respond(level)[1]
             low, high = np.where(too_much, low, level), np.where(too_much, level, high)
         candidates = np.stack([respond(low)[0], respond(high)[0]])
-        better = self.utility(costs, candidates).argmin(axis=0)
+        better = self.utility(costs, candidates, np).argmin(axis=0)
         # Rounding must not lift the bound above the optimum.
         return (1 - 1e-12) * bound, candidates[better, np.arange(len(better))]
 
+    def check_constant(self, name, value):
+        """Return a constant as MUMT; a user whose delay has no weight would get no bandwidth."""
+        value = super().check_constant(name, value)
+        if name == "delay_weight" and np.any(value) and not np.all(value):
+            raise ValueError(f"{name} must be positive for every user, or 0 for all, got {value}")
+        return value
+
 
 def water_level(slack, upload, xp=np):
-    """Share the bandwidth so that the sum of the users' weighted delays is least: water-filling.
+    """Share the uplink so that the sum of the users' weighted delays is least: water-filling.
 
-    With a share of the bandwidth user n's upload takes upload[n]/share, and being faster than
-    slack[n] gains nothing; both are (..., N). So the share is min(level*root[n], cap[n]) with
-    root = sqrt(upload), cap = upload/slack, infinite where there is no slack, and the level at which
-    the shares' sum is 1. The sum is a concave, piecewise linear function of the level. Newton's
-    method goes up on it, from the piece where no user is at the cap, to the exact level in N steps at
-    most.
+    With a share of the uplink user n's upload takes upload[n]/share; beyond slack[n] faster uploads
+    gain nothing; both are (..., N). So the share is min(level*root[n], cap[n]) with root = sqrt(upload)
+    and cap = upload/slack (infinite without slack), at the level where the shares sum to 1. The sum is
+    concave and piecewise linear in the level. Newton's method climbs it from the piece where no user is
+    at the cap, and reaches the exact level in at most N steps.
 
-    Returns root and cap (..., N), and the level (...), positive; if all users are at their caps, it
-    is one at which they are.
+    Returns root and cap (..., N), and the level (...), positive.
     """
     root = xp.sqrt(upload)
     limited = slack > 0
@@ -191,30 +182,60 @@ def water_level(slack, upload, xp=np):
         left = 1 - sum_left_to_right(xp.where(full, cap, 0.0))
         slope = sum_left_to_right(xp.where(full, 0.0, root))
         level = xp.where(slope > 0, left / xp.where(slope > 0, slope, 1.0), 0.0)
-        return xp.maximum(level, least)  # rounding must not take it down again
+        return xp.maximum(level, least)  # rounding must not lower it again
+
+    def step(full, level, more):
+        level = crossing(more, level)
+        return more, level, more | (cap_reached < level[..., None])
 
     full = cap_reached < 0  # nobody is at the cap
     level = crossing(full, xp.zeros_like(slack[..., 0]))
-    level = xp.where(level > 0, level, 1.0)  # any will do where nobody sends anything
+    level = xp.where(level > 0, level, 1.0)  # any level will do if nobody sends anything
     more = cap_reached < level[..., None]
-    while xp.any(more != full):
-        full = more
-        level = crossing(full, level)
-        more = full | (cap_reached < level[..., None])
+    _, level, _ = loop_while(
+        lambda full, level, more: xp.any(more != full), step, (full, level, more), xp
+    )
     return root, cap, level
 
 
-def at_price(of_users, level, xp=np):
-    """Return users' parts of Q with what they pay for bandwidth, and the shares they take: (..., N).
+def loop_while(condition, step, values, xp):
+    """Return the values that step(*values) reaches while condition(*values) holds."""
+    if xp is not np:
+        from ddlo.backend import tf
 
-    `of_users` is what JointMUMT.user_costs returns. The price of all the bandwidth, in J, is
-    1/level**2; at this it is best to take level*root[n], or cap[n] if that is less, as in
-    `water_level`.
+        return tf.while_loop(condition, step, values)
+    while condition(*values):
+        values = step(*values)
+    return values
+
+
+def at_price(user_costs, level, xp=np):
+    """Return users' parts of Q including the price of bandwidth, and their shares: two of (..., N).
+
+    `user_costs` come from JointMUMT.user_costs. The price of the full uplink, in J, is 1/level**2; the
+    best share at this price is min(level*root[n], cap[n]), as in `water_level`.
     """
-    energy, local, offload, upload = of_users
+    energy, local, offload, upload = user_costs
     slack, paid = local - offload, xp.sqrt(upload) / level
     full = slack > paid
     divisor = xp.where(full, slack, 1.0)
-    # XLA makes one division of two in a row, and one it is for NumPy, too.
+    # One division: XLA merges two in a row, and NumPy must round alike.
     priced = xp.where(full, local + upload / (divisor * level * level), offload + 2 * paid)
     return energy + priced, xp.where(full, upload / divisor, xp.sqrt(upload) * level)
+
+
+# How users share the uplink, by the values of main.py's parameter `bandwidth`.
+NETWORKS = {"equal": MUMT, "optimal": JointMUMT}
+Sharing = Literal[tuple(NETWORKS)]
+
+
+def make_network(parameters):
+    """Return the network of parameters: users, tasks, bandwidth, uplink (Mbit/s) and Constants.
+
+    Raises ValueError if one is out of range.
+    """
+    p = parameters
+    kind = NETWORKS[checks.choice("bandwidth", p.bandwidth, NETWORKS)]
+    constants = {each.name: getattr(p, each.name) for each in fields(Constants)}
+    uplink = checks.number("uplink", p.uplink, positive=True)
+    return kind(p.users, p.tasks, uplink_bandwidth=uplink / 8, **constants)

@@ -1,9 +1,8 @@
-"""Candidate rules: how the DNNs' logits become the decisions among which the best is picked.
+"""Candidate rules: from the DNNs' logits to the decisions among which DDLO picks.
 
-A rule is a callable `rule(logits, xp)` of logits float64 (K, B, n_out) for B frames, that returns
-candidates, bool (C, B, n_out), with 1 to offload a task. `xp` is NumPy or, for tensors in compiled
-code, tensorflow.experimental.numpy: a rule is written with what both have. MemoryDNN takes any rule;
-those that are frozen dataclasses listed in RULES are saved with it.
+A rule is a callable `rule(logits, xp)`. It maps logits, float64 (K, B, n_out) for B frames, to
+candidates, bool (C, B, n_out), True to offload a task. `xp` is NumPy, or tensorflow.experimental.numpy
+for tensors: use functions that both have. MemoryDNN takes any rule and saves those in RULES.
 """
 
 import functools
@@ -15,26 +14,26 @@ import numpy as np
 
 from ddlo import checks
 
-MOST_SUBSETS = 2**15  # of tasks, that nearest neighbours are sought among
+MOST_SUBSETS = 2**15  # subsets of tasks compared for nearest neighbors
 
 
 def threshold(logits, xp=np):
-    """Offload a task if its logit is above 0: one candidate of each DNN, as released."""
+    """Offload a task if its logit is above 0: one candidate per DNN, as released."""
     return logits > 0
 
 
 @dataclass(frozen=True)
 class Flips:
-    """The DNNs' decisions, and extra candidates in which their least confident tasks are flipped.
+    """The DNNs' decisions, and candidates that flip their least confident tasks: not in the paper.
 
-    A task is the less confident the closer its logit is to 0. First come all DNNs' own decisions,
-    then all DNNs' flips, one after the other in the order of the tasks, then their user flips.
-    Raises ValueError where the logits have fewer tasks than are to be flipped. Ours, not the paper's.
+    A task is less confident the closer its logit is to 0. All DNNs' decisions come first, then their
+    flips in the order of the tasks, then their user flips. Raises ValueError if there are fewer tasks
+    than flips.
     """
 
-    flips: int = 0  # extra candidates of each DNN, each with one task flipped: 0 to N*M
-    user_flips: int = 0  # likewise, each with one task of every user flipped: 0 to M
-    users: int = 1  # N, whose tasks are equal parts of the last axis
+    flips: int = 0  # extra candidates per DNN, each with one task flipped: 0 to N*M
+    user_flips: int = 0  # the same, each with one task of every user flipped: 0 to M
+    users: int = 1  # N; each has an equal part of the last axis
 
     def __call__(self, logits, xp=np):
         n_out = logits.shape[-1]
@@ -51,10 +50,10 @@ class Flips:
 
 
 def _flipped(logits, decision, flips, groups, xp):
-    """Return decisions with the least confident tasks of each group flipped, one per candidate."""
+    """Return decisions that flip one of the least confident tasks of every group."""
     dnns, frames, n_out = logits.shape
     shape = (dnns, frames, groups, n_out // groups)
-    if flips == shape[-1]:  # all tasks, however confident: nothing to sort
+    if flips == shape[-1]:  # all tasks: nothing to sort
         flipped = np.arange(flips)[:, None, None, None]
     else:
         distance = xp.reshape(xp.abs(logits), shape)
@@ -67,47 +66,43 @@ def _flipped(logits, decision, flips, groups, xp):
 
 @dataclass(frozen=True)
 class OrderPreserving:
-    """Order-preserving quantisation of one DNN's output, as in DROO: K candidates.
+    """Order-preserving quantization of one DNN's output (DROO): K candidates.
 
-    The first candidate offloads the tasks whose output is above 1/2. The others take an entry of the
-    output as threshold instead: the one closest to 1/2 first, then the second closest, and so on.
-    Logits z stand for the outputs 1/(1+exp(-z)) here: they have the same order and the same order of
-    distances from 1/2, and do not saturate. Raises ValueError if there is more than one DNN, or K is
-    not in 1 to n_out + 1, the most candidates that this rule has.
-
-    Source: L. Huang, S. Bi, Y. J. Zhang, "Deep reinforcement learning for online computation
-    offloading in wireless powered mobile-edge computing networks", 2020.
+    The first candidate offloads the tasks whose output is above 1/2. Each other one takes an entry of
+    the output as its threshold, the closest to 1/2 first. Logits z replace the outputs 1/(1+exp(-z)):
+    they are ordered alike and do not saturate. Raises ValueError for several DNNs, or for K outside 1
+    to n_out + 1. Source: Huang, Bi and Zhang, DROO, 2020.
     """
 
     K: int
 
     def __call__(self, logits, xp=np):
         if logits.shape[0] != 1:
-            raise ValueError(f"order-preserving quantisation takes 1 DNN, got {logits.shape[0]}")
+            raise ValueError(f"order-preserving quantization takes 1 DNN, got {logits.shape[0]}")
         K = checks.integer("K", self.K, 1, logits.shape[-1] + 1)
         z = logits[0]
         order = xp.argsort(xp.abs(z), axis=-1, kind="stable")[..., : K - 1]
         value = xp.moveaxis(xp.take_along_axis(z, order, axis=-1), -1, 0)[..., None]
-        # The task that is the threshold gets what the first candidate does not give it.
+        # At its own threshold a task gets the opposite of the first candidate's decision.
         others = (z > value) | ((z == value) & (value <= 0))
         return xp.concatenate([logits > 0, others], axis=0)
 
 
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """K-nearest-neighbour quantisation of one DNN's output, as in DROO: the K decisions nearest to it.
+    """K-nearest-neighbor quantization of one DNN's output (DROO): the K decisions nearest to it.
 
-    The nearest one offloads the tasks whose output y is above 1/2. Another one is farther from the
-    output by |1 - 2*y| for each task in which it differs, of the squared distance. Of equally far
-    ones those come first that differ in fewer tasks, less confident ones. Raises ValueError if there
-    is more than one DNN, K is not in 1 to 2**n_out, or so large that there are too many to compare.
+    The nearest decision offloads the tasks whose output y is above 1/2. Each task that differs from it
+    adds |1 - 2*y| to the squared distance. Ties go to decisions that differ in fewer and less confident
+    tasks. Raises ValueError for several DNNs, for K outside 1 to 2**n_out, or for a K that needs too
+    many comparisons.
     """
 
     K: int
 
     def __call__(self, logits, xp=np):
         if logits.shape[0] != 1:
-            raise ValueError(f"nearest-neighbour quantisation takes 1 DNN, got {logits.shape[0]}")
+            raise ValueError(f"nearest-neighbor quantization takes 1 DNN, got {logits.shape[0]}")
         n_out = logits.shape[-1]
         K, z = checks.integer("K", self.K, 1, 2 ** min(n_out, 30)), logits[0]
         subsets = _nearest_subsets(min(n_out, K - 1), K)
@@ -123,10 +118,10 @@ class NearestNeighbours:
 
 @functools.cache
 def _nearest_subsets(few, K):
-    """Return which of the `few` least confident tasks may be flipped in one of the K nearest decisions.
+    """Return the sets of least confident tasks that the K nearest decisions may flip.
 
-    Bool (subsets, few), smaller ones first. All 2**s subsets of a set of s tasks are as near as it is,
-    so that no set is larger than log2(K).
+    Bool (subsets, few), small sets first. All 2**s subsets of a set of s tasks are at least as near, so
+    no set is larger than log2(K).
     """
     sizes = range(min(few, K.bit_length() - 1) + 1)
     number = sum(math.comb(few, size) for size in sizes)
@@ -136,7 +131,7 @@ def _nearest_subsets(few, K):
     return np.array([np.isin(np.arange(few), subset) for subset in subsets]).reshape(number, few)
 
 
-def checked_rule(rule, dnns, tasks):
+def check_rule(rule, dnns, tasks):
     """Return a rule that works for so many DNNs and tasks. Raises ValueError if it does not."""
     if not callable(rule):
         raise ValueError(f"candidates must be a callable (logits, xp), got {checks.quoted(rule)}")  # noqa: TRY004
@@ -152,20 +147,19 @@ def checked_rule(rule, dnns, tasks):
 RULES = {rule.__name__: rule for rule in (threshold, Flips, OrderPreserving, NearestNeighbours)}
 
 
-def described(rule):
-    """Return a rule as a dict for a JSON file: its name and, of a dataclass, its fields."""
-    if rule is threshold:
-        return {"rule": "threshold"}
-    fields = asdict(rule) if type(rule) in RULES.values() else {}
+def describe_rule(rule):
+    """Return a rule as a dict for a JSON file: its name and, if it is in RULES, its fields."""
+    fields = asdict(rule) if rule is not threshold and type(rule) in RULES.values() else {}
     return {"rule": getattr(rule, "__name__", type(rule).__name__)} | fields
 
 
-def from_description(description):
-    """Return the rule that a dict by `described` is of; ValueError if it is none of RULES."""
+def rule_from(description):
+    """Return the rule described by `describe_rule`. Raises ValueError for a custom one."""
     fields = dict(description)
     name = fields.pop("rule")
     if name not in RULES:
         raise ValueError(
-            f"its candidate rule {checks.quoted(name)} is a custom one, to be given as load(path, candidates=)"
+            f"its candidate rule {checks.quoted(name)} is custom and not saved: pass it "
+            "again, as candidates="
         )
     return RULES[name](**fields) if isinstance(RULES[name], type) else RULES[name]

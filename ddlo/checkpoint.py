@@ -1,57 +1,186 @@
-"""What a long run saves every so many frames, from where it resumes to the last bit if it was killed.
+"""The DNNs of a run: new ones, a saved model, or those of an interrupted run's checkpoint."""
 
-A folder `checkpoint` in the output folder has the run's parameters, the decisions of its frames in parts,
-and the model after the last part.
-"""
-
+import hashlib
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.candidates import described
-from ddlo.files import digest, read_archive, write_archive
-from ddlo.network import describe_network
-from ddlo.parameters import checked_parameters
-from MUMT import Constants
+from ddlo.candidates import Flips, describe_rule
+from ddlo.files import read_archive, write_archive
+from ddlo.network import check_fit, describe_network, kind_of
+from ddlo.scale import Scale
+from memory import FIXED, NUMBERS, MemoryDNN
 
-KIND = "part of a checkpoint"
-RUN = "run.npz"  # its parameters, network, and a digest of its data
-OWN = ("resume", "out", "show")  # what is of a process, and not of a run
-IN_MEMORY = 2**26  # bytes of an array; a larger one is a file
+PROCESS = ("resume", "device", "out", "show")  # parameters of a process rather than of a run
 
 
-def interrupted_run(parameters, kind):
-    """Return the parameters, of a dataclass, of the run whose checkpoint is the folder `resume` of these.
+class Resumable:
+    """Base of Parameters: knows which ones were given, as the others may come from a file."""
 
-    Raises ValueError if it is none, or a parameter is given that is neither the run's nor the default;
-    but the device may be another one.
+    def __new__(cls, *values, **given):
+        self = super().__new__(cls)
+        positional = [each.name for each in fields(cls) if not each.kw_only]
+        vars(self)["given"] = {*positional[: len(values)], *given}
+        return self
+
+
+def resumed(parameters):
+    """Return the parameters of a run; if it resumes, those that were not given are the saved ones.
+
+    A checkpoint's run also continues in its own output folder. Raises ValueError or FileNotFoundError if
+    the file to resume is not a saved model or a checkpoint.
     """
-    p = parameters
-    if Checkpoint(p.resume, None).model is None or not (p.resume / RUN).exists():
-        raise ValueError(f"resume must be a saved model or a checkpoint, got the folder {p.resume}")
-    with read_archive(p.resume / RUN, KIND, sealed=True) as (_, text):
-        of_file = text("run")["parameters"]
-        saved = {each.name: of_file[each.name] for each in fields(kind) if each.name not in OWN}
-    saved["device"] = p.device or saved["device"]
-    given = {"out": (p.resume.parent, None, p.out)}
-    given |= {
-        each.name: (saved[each.name], each.default, getattr(p, each.name))
-        for each in fields(kind)
-        if each.name in saved
-    }
-    for name, (of_run, default, value) in given.items():
-        if _plain(value) not in (_plain(of_run), _plain(default)):
+    checks.flags(parameters)
+    if not parameters.resume:
+        if parameters.frozen:
+            raise ValueError("frozen needs a trained model to decide with: resume")
+        return parameters
+    p = replace(parameters, resume=Path(parameters.resume))
+    defaults = {each.name: each.default for each in fields(p)}
+    changed = {name for name, value in asdict(p).items() if _plain(value) != _plain(defaults[name])}
+    saved = saved_parameters(p.resume, type(p))
+    values = {name: saved[name] for name in saved.keys() - changed - parameters.given}
+    return replace(p, **values)
+
+
+def saved_parameters(path, kind):
+    """Return the parameters, those of a dataclass `kind`, of the run that saved a model or checkpoint.
+
+    A dict without those that the run did not know. Raises as `resumed`.
+    """
+    with read_archive(path, "a saved model or a checkpoint") as (content, text):
+        if "run" in content:  # a checkpoint
+            saved = text("run")["parameters"] | {"out": str(path.parent)}
+        else:
+            model = text("parameters")
+            saved = saved_run(path) | model | {"hidden": model["net"][1:-1], **model["candidates"]}
+            for name in (*PROCESS, "frozen", "checkpoint"):
+                saved.pop(name, None)
+        names = [each.name for each in fields(kind) if each.name in saved]
+        saved = {name: saved[name] for name in names}
+        for name, convert in {"data": Path, "out": Path, "hidden": tuple}.items():
+            if saved.get(name) is not None:
+                saved[name] = convert(saved[name])
+    return saved
+
+
+def saved_run(path):
+    """Return the content of parameters.json beside a saved model, a dict; {} without that file.
+
+    Raises ValueError if main.py has not written it.
+    """
+    path = Path(path).parent / "parameters.json"
+    if not path.is_file():
+        return {}
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        checks.text("the network's class", saved["network"]["class"])
+        if not isinstance(saved["recombine"], bool):
+            raise ValueError("recombine must be true or false")  # noqa: TRY004
+    except Exception as error:  # a damaged file can raise almost anything
+        raise ValueError(f"{path} is not from main.py: {checks.shortened(error)}") from error
+    return saved
+
+
+def make_net(parameters, network, training, candidates=None):
+    """Return the MemoryDNN of a run: a new one, scaled to training states (B, S), or a saved one.
+
+    Raises ValueError if a parameter that a saved one cannot change has another value.
+    """
+    p, path = parameters, parameters.resume
+    numbers = {name: value for name, value in asdict(p).items() if name in NUMBERS}
+    flips = Flips(p.flips, p.user_flips, network.N)
+    if not path:
+        return MemoryDNN(
+            net=[network.state_size, *p.hidden, network.N * network.M],
+            **numbers,
+            seed=p.seed,
+            candidates=candidates or flips,
+            scale=network.scale or Scale.of(training),
+        )
+    net = MemoryDNN.load(path, candidates)
+    check_fit(net, network)
+    if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
+        net = MemoryDNN.load(path, flips)
+    fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
+    fixed["hidden"] = tuple(net.net[1:-1])
+    fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)
+    if not isinstance(net.candidates, Flips):
+        fixed |= {"flips": 0, "user_flips": 0}
+    for name, value in fixed.items():
+        if _plain(getattr(p, name)) != _plain(value):
             raise ValueError(
-                f"{name} of the run in {p.resume} is {of_run}, got {value}: leave it out"
+                f"{name} of {path} is {value}, got {getattr(p, name)}: leave it out, or train a new model"
             )
-    constants = [each.name for each in fields(Constants)]
-    return checked_parameters(replace(p, **saved, out=p.resume.parent), kind, constants)
+    for name in numbers.keys() - FIXED:
+        setattr(net, name, numbers[name])
+    return net
+
+
+class Checkpoint:
+    """The checkpoint of a run, saved after every so many frames.
+
+    `done` has the winners and decisions of an interrupted run, or is None. Raises ValueError if the run
+    to resume had another problem or other parameters, if there is a checkpoint where a new one would
+    go, or if the algorithm has additional state, which is not saved.
+    """
+
+    def __init__(self, parameters, out, ddlo, data):
+        p, own = parameters, vars(ddlo).keys() - {"net", "network", "recombine"}
+        self.every, self.net = checks.integer("checkpoint", p.checkpoint), ddlo.net
+        if own:
+            raise ValueError(
+                f"checkpoint must be None for {kind_of(ddlo)}: its {', '.join(sorted(own))} would be lost"
+            )
+        content = [data.states] + [data.gain_min] * (data.gain_min is not None)
+        self.run = _plain(
+            {
+                "parameters": {k: v for k, v in asdict(p).items() if k not in PROCESS},
+                "network": describe_network(ddlo.network),
+                "data set": [hashlib.sha256(each.tobytes()).hexdigest() for each in content],
+                "reference": data.reference,
+                "candidate rule": describe_rule(ddlo.net.candidates),
+                "algorithm": type(ddlo).__qualname__,
+            }
+        )
+        self.path, self.done = out / "checkpoint.npz", p.resume and self._load(p)
+        if self.done:
+            self.path = p.resume.with_suffix(".npz")
+        elif self.path.exists():
+            raise ValueError(
+                f"{self.path} is from an interrupted run: --resume {self.path}, or remove it"
+            )
+
+    def _load(self, p):
+        """Return what an interrupted run had done; None for a saved model."""
+        with read_archive(p.resume, "a checkpoint") as (content, text):
+            if "run" not in content:
+                return None
+            saved, chosen, decision = text("run"), content["chosen"], content["decision"]
+            frames, tasks = len(chosen), self.net.net[-1]
+            if chosen.shape != (frames,) or frames > p.frames or chosen.dtype.kind not in "iu":
+                raise ValueError(f"chosen has shape {chosen.shape} and type {chosen.dtype}")
+            checks.binary("decision", checks.array("decision", decision, shape=(frames, tasks)))
+            old = saved | saved.pop("parameters")
+            new = self.run | self.run["parameters"]
+        for name, value in new.items():
+            if name != "parameters" and name in old and old[name] != value:
+                was, now = (checks.shortened(each) for each in (old[name], value))
+                raise ValueError(f"the run in {p.resume} has another {name}: {was}, got {now}")
+        return chosen, decision
+
+    def save(self, chosen, decision):
+        """Replace the checkpoint: the model, the winners (t,) and the decisions (t, N*M) so far."""
+        arrays, texts = self.net.content()
+        arrays |= {"chosen": chosen, "decision": decision}
+        write_archive(self.path, arrays, texts | {"run": self.run})
+
+    def remove(self):
+        """Remove the file, once the run has written its results."""
+        self.path.unlink(missing_ok=True)
 
 
 def _plain(value):
@@ -63,122 +192,3 @@ def _plain(value):
         return str(value.resolve()) if isinstance(value, Path) else repr(value)
 
     return json.loads(json.dumps(value, default=default))
-
-
-class Checkpoint:
-    """The checkpoint of a run: `frames` of them are saved, and more after every so many.
-
-    `run` is what is saved of the run besides: its parameters, and what goes with them.
-    """
-
-    def __init__(self, folder, every, run=None):
-        self.folder, self.every, self._run = folder, every, run
-        models = {int(path.stem.split("-")[1]): path for path in folder.glob("model-*.npz")}
-        self.frames = max(models, default=0)
-        self.model = models.get(self.frames)
-
-    @classmethod
-    def of(cls, parameters, out, ddlo, data):
-        """Return the checkpoint of a run that begins or resumes; None if it is to have none.
-
-        Raises ValueError if there is already one where it would begin; if, where it resumes, its network,
-        data (states, gain_min, what it is), candidate rule or algorithm are others, as far as their names
-        and values tell; or if there is more to save than the model.
-        """
-        p = parameters
-        if p.checkpoint is None:
-            return None
-        checks.integer("checkpoint", p.checkpoint)
-        algorithm = type(ddlo)
-        others = vars(ddlo).keys() - {each.name for each in fields(algorithm.__mro__[-2])}  # DDLO's
-        if others:
-            raise ValueError(
-                f"checkpoint must be None for {algorithm.__name__}, whose {', '.join(sorted(others))} "
-                "it does not save"
-            )
-        arrays = {"states": data[0], "gain_min": np.zeros(0) if data[1] is None else data[1]}
-        run = {
-            "parameters": {name: value for name, value in asdict(p).items() if name not in OWN},
-            "network": describe_network(ddlo.network),
-            "data set": digest(arrays),
-            "reference": data[2],
-            "candidate rule": described(ddlo.net.candidates),
-            "algorithm": algorithm.__qualname__,
-        }
-        run = _plain(run)
-        if p.resume and p.resume.is_dir():
-            with read_archive(p.resume / RUN, KIND, sealed=True) as (_, text):
-                saved = text("run")
-            for what in run:
-                if what != "parameters" and run[what] != saved[what]:
-                    raise ValueError(
-                        f"the run in {p.resume} has another {what}: {checks.shortened(saved[what])}, got "
-                        f"{checks.shortened(run[what])}"
-                    )
-            return cls(p.resume, p.checkpoint)
-        checkpoint = cls(out / "checkpoint", p.checkpoint, run)
-        if checkpoint.model:
-            raise ValueError(
-                f"{checkpoint.folder} is of an interrupted run: --resume {checkpoint.folder}, or remove it"
-            )
-        return checkpoint
-
-    @property
-    def next(self):
-        """The number of frames after which to save."""
-        return (self.frames // self.every + 1) * self.every
-
-    def save(self, net, frames, chosen, decision):
-        """Save what so many frames have come to: their candidates chosen, decisions, and the model."""
-        if not self.model:
-            self.remove()  # of a run that ended before it had a model
-            self.folder.mkdir(exist_ok=True)
-            write_archive(self.folder / RUN, {}, {"run": self._run})
-        part = slice(self.frames, frames)
-        recorded = {"chosen": chosen[part], "decision": decision[part]}
-        write_archive(self.folder / f"frames-{self.frames}-{frames}.npz", recorded, {})
-        before, self.model = self.model, self.folder / f"model-{frames}.npz"
-        net.save(self.model)
-        if before:
-            before.unlink()
-        self.frames = frames
-
-    def restore(self, chosen, decision):
-        """Write what is saved of the frames into these arrays; return how many frames that is.
-
-        Raises ValueError if a part is missing or damaged.
-        """
-        frames = 0
-        while frames < self.frames:
-            end = min(frames + self.every, self.frames)
-            path = self.folder / f"frames-{frames}-{end}.npz"
-            with read_archive(path, KIND, sealed=True) as (content, _):
-                for name, array in (("chosen", chosen), ("decision", decision)):
-                    if content[name].shape != array[frames:end].shape:
-                        raise ValueError(f"{name} has shape {content[name].shape}")
-                    array[frames:end] = content[name]
-            frames = end
-        return frames
-
-    def remove(self):
-        """Remove its files, when the run has written its results."""
-        for pattern in (RUN, "frames-*.npz", "model-*.npz"):
-            for path in self.folder.glob(pattern):
-                path.unlink()
-        with suppress(OSError):  # there is none, or a user's files are in it
-            self.folder.rmdir()
-
-
-def recorder(folder):
-    """Return a function like np.empty whose large arrays are files without a name in a folder."""
-
-    def empty(shape, dtype=float):
-        size = np.dtype(dtype).itemsize * int(np.prod(shape))
-        if size <= IN_MEMORY:
-            return np.empty(shape, dtype)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process later
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, dtype, "w+", shape=shape)
-
-    return empty

@@ -1,73 +1,156 @@
-"""Command lines from dataclasses of parameters, whose errors are one message without a traceback."""
+"""Command lines from dataclasses of parameters; every error is one message without a traceback."""
 
+import os
+import signal
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import tyro
 
-from ddlo.checks import shortened
-from ddlo.interruption import Interrupted, interruptible
+from ddlo import checks
 
-# Names of the paper and of the released package, and common ones, for options.
-MEANT = {
-    "K": "net-num",
-    "dnns": "net-num",
-    "N": "users",
-    "WD-num": "users",
-    "M": "tasks",
-    "task-num": "tasks",
-    "n": "frames",
-    "lr": "learning-rate",
-    "beta": "delay-weight",
-    "p": "delay-weight",
-    "alpha": "edge-cost-per-bit",
-    "a": "edge-cost-per-bit",
-    "El": "local-energy-per-bit",
-    "Tl": "local-time-per-bit",
-    "et": "transmit-energy-per-bit",
-    "APP": "edge-cycles-per-bit",
-    "fc": "edge-cpu-rate",
-    "CUL": "uplink",
-    "uplink-bandwidth": "uplink",
-    "memory": "memory-size",
-    "batch": "batch-size",
-    "interval": "training-interval",
+# Common names of parameters and symbols of the paper, by option. CUL is missing: it has another unit.
+NAMES = {
+    "net-num": "K dnns",
+    "users": "N WD-num",
+    "tasks": "M task-num",
+    "learning-rate": "lr",
+    "training-interval": "interval",
+    "batch-size": "batch",
+    "memory-size": "memory",
+    "delay-weight": "beta p",
+    "edge-cost-per-bit": "alpha a",
+    "local-energy-per-bit": "El",
+    "local-time-per-bit": "Tl",
+    "transmit-energy-per-bit": "et",
+    "edge-cycles-per-bit": "APP",
+    "edge-cpu-rate": "fc",
 }
+ALIASES = {name: option for option, names in NAMES.items() for name in names.split()}
+ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 def command_line(function, parameters):
-    """Call the function with the parameters of this dataclass given on the command line.
+    """Call the function with a dataclass of parameters from the command line, and end the program.
 
-    Bad input and interruptions end the program with one message and a non-zero exit code.
+    The exit code is 0, 1 after an error, 2 for a wrong option, 130 after Ctrl-C and 143 after SIGTERM.
     """
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # keeps TensorFlow from importing Keras
+    code = run_command(function, parameters)
+    # The program ends here, as TensorFlow would take a second to clean up. Under a debugger, a
+    # profiler or a notebook, or with python -i, Python ends in its own way.
+    if sys._getframe(1).f_back is None and not sys.flags.inspect:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def run_command(function, parameters):
+    """Call the function with parameters from the command line; return the exit code."""
+    name, received = Path(sys.argv[0]).name, []
+
+    def interrupt(number, frame):
+        received.append(number)
+        raise KeyboardInterrupt
+
+    open_streams()
+    before = {number: signal.getsignal(number) for number in ENDED}
     try:
-        with interruptible():
-            check_names(sys.argv[1:], parameters)
-            function(tyro.cli(parameters))
-    except Interrupted as interruption:
-        print(interruption, file=sys.stderr)
-        sys.exit(interruption.exit_code)
-    except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
-        _exit(error)
-    except Exception as error:
-        # TensorFlow's errors, which is imported only where it is needed.
-        if not type(error).__module__.startswith("tensorflow"):
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:  # as for background jobs of a shell
+                signal.signal(number, interrupt)
+        function(parse(parameters, sys.argv[1:]))
+        return 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            show_error(f"{name}: {end.code}")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        if received:  # libraries may turn it into another error
+            show_error(ENDED[received[-1]])
+            return 128 + received[-1]
+        message = message_of(error)
+        if message is None:
             raise
-        _exit(MemoryError() if type(error).__name__ == "ResourceExhaustedError" else error)
+        show_error(f"{name}: {message}")
+        return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _exit(error):
-    """Exit with an error's message in one line, though what a user has typed may be long."""
-    kind = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
-    sys.exit(f"{Path(sys.argv[0]).name}: {shortened(error, 500) or kind}")
+def show_error(message):
+    """Print a message to stderr."""
+    print(message, file=sys.stderr)
 
 
-def check_names(arguments, parameters):
-    """Raise ValueError, which names the option that is meant, for one that has another name here."""
+def message_of(error):
+    """Return a user's error in one line; None for an error in the code."""
+    is_tensorflow = type(error).__module__.startswith("tensorflow")
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "out of memory"
+    if is_tensorflow or isinstance(error, (ValueError, OSError, FloatingPointError, ImportError)):
+        return checks.shortened(error, 500) or type(error).__name__
+    return None
+
+
+def parse(parameters, arguments):
+    """Return a dataclass of parameters from command-line arguments.
+
+    With --resume the saved parameters are the defaults.
+    """
+    arguments = [full_name(argument, parameters) for argument in arguments]
+    own_first(parameters)
+    found = tyro.cli(parameters, args=arguments, registry=REGISTRY)
+    if getattr(found, "resume", None):
+        from ddlo.checkpoint import saved_parameters
+
+        saved = replace(parameters(), **saved_parameters(found.resume, parameters))
+        found = tyro.cli(parameters, args=arguments, default=saved, registry=REGISTRY)
+    return found
+
+
+def full_name(argument, parameters):
+    """Return an argument with the option's name in place of an alias."""
+    name, *value = argument.split("=", 1)
+    if not name.startswith("--"):
+        return argument
     options = {each.name.replace("_", "-") for each in fields(parameters)}
-    for argument in arguments:
-        name = argument.split("=")[0].lstrip("-").replace("_", "-")
-        meant = MEANT.get(name)
-        if argument.startswith("-") and name not in options and meant in options:
-            raise ValueError(f"there is no option {argument.split('=')[0]}: --{meant} is meant")
+    option = ALIASES.get(name[2:].replace("_", "-"))
+    return "=".join([f"--{option}", *value]) if option in options else argument
+
+
+def own_first(parameters):
+    """Have --help list a dataclass's own fields first, then inherited ones: the network's constants."""
+    found = parameters.__dataclass_fields__
+    own = parameters.__annotations__
+    for name in [name for name in found if name not in own]:
+        found[name] = found.pop(name)
+
+
+def open_streams():
+    """Open /dev/null as the standard streams that are closed, as in daemons and cron jobs."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None or stream.closed:
+            # Opened in this order, each also gets the file descriptor that libraries write to.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+@REGISTRY.primitive_rule
+def _short_floats(info):
+    """Print the default of a number as 3.25e-07, not 3.2499999999999996e-07."""
+    if info.type is not float:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT",
+        instance_from_str=lambda texts: float(texts[0]),
+        is_instance=lambda value: isinstance(value, (int, float)),
+        str_from_instance=lambda value: [f"{value:.12g}"],
+    )

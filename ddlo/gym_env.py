@@ -1,8 +1,8 @@
 """A network as a Gymnasium environment, so that agents of any library can be compared with DDLO.
 
-An optional module: it needs the package gymnasium, which nothing else here does. A step is a time frame:
-the observation is its state, the action a decision, the reward -Q. Frames come in the order of the
-samples, and an episode goes once through all of them; it is truncated then, as frames do not end.
+The only module that needs the optional package gymnasium. A step is a time frame: the observation is its
+state, the action a decision, the reward -Q. Frames come in the order of the samples; an episode goes
+through all of them once and is truncated then.
 """
 
 from typing import ClassVar
@@ -13,42 +13,43 @@ from gymnasium.spaces import Box, MultiBinary
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from ddlo.comparison import compared, measure_of
-from ddlo.dataset import check_data
+from ddlo.data import Data
+from ddlo.network import as_network
 
 
 class _Frames:
-    """What both environments share: the data, checked, their spaces, and what a decision gains."""
+    """The shared part of both environments: checked data, spaces, and the gain of a decision."""
 
     def __init__(self, network, data):
-        self.network = network
-        self.states, self.gain_min, self.reference = check_data(data, network)
-        self.measure = measure_of(self.gain_min)
-        low, high = (bound(self.states, axis=0) for bound in (np.min, np.max))
-        self.observation_space = Box(*_outside(low, high), dtype=np.float32)
-        self.action_space = MultiBinary(network.N * network.M)
+        self.network = as_network(network)
+        self.data = Data.given(data, self.network)
+        low, high = (bound(self.data.states, axis=0) for bound in (np.min, np.max))
+        # Bounds rounded to float32 still contain all states.
+        low = np.nextafter(low.astype(np.float32), np.float32(-np.inf))
+        high = np.nextafter(high.astype(np.float32), np.float32(np.inf))
+        self.observation_space = Box(low, high, dtype=np.float32)
+        self.action_space = MultiBinary(self.network.N * self.network.M)
+
+    def __len__(self):
+        return len(self.data.states)
+
+    def states(self, frames):
+        return self.data.states[frames].astype(np.float32)
 
     def gains(self, frames, decisions):
-        """Return rewards -Q (B,) and info of decisions (B, N*M) in frames of these numbers (B,)."""
-        Q = np.asarray(self.network.compute_Q(self.states[frames], decisions), float)
-        info = {"Q": Q}
-        if self.gain_min is not None:
-            least = self.gain_min[frames]
-            info[self.measure] = compared(self.measure, Q, least, self.reference)
+        """Return rewards -Q (B,) and info of decisions (B, N*M) in frames with these numbers (B,)."""
+        Q = np.asarray(self.network.compute_Q(self.data.states[frames], decisions), float)
+        info = {"Q": Q} | {self.data.measure: self.data.compare(Q, frames)}
         return -Q, info
 
 
 class OffloadingEnv(gymnasium.Env):
     """Decide one time frame in each step.
 
-    Parameters
-    ----------
-    network : MUMT or another object with N, M and compute_Q
-    data : as in main.run: states (samples, S), or a tuple of them, gain_min (samples,), what it is
-
-    The observation is a float32 vector (S,), the action N*M zeros and ones, the reward -Q in J. info has Q
-    and, where gain_min is known, the gain_ratio (or the difference where utilities are negative).
-    Raises ValueError as main.run does.
+    `network` and `data` are those of main.run: states (samples, S), or a tuple with gain_min (samples,)
+    and its name. The observation is a float32 vector (S,), the action N*M zeros and ones, the reward -Q
+    in J. info has Q and, if gain_min is known, the gain_ratio (or the difference if utilities are
+    negative). Raises ValueError as main.run.
     """
 
     metadata: ClassVar = {"render_modes": []}
@@ -62,26 +63,22 @@ class OffloadingEnv(gymnasium.Env):
         """Begin an episode with the first sample; return its state and an empty info."""
         super().reset(seed=seed)
         self.frame = 0
-        return self._state(), {}
+        return self.frames.states(0), {}
 
     def step(self, action):
-        """Make a decision (N*M,): return the next state, the reward, False, whether it was the last, info."""
-        rewards, info = self.frames.gains([self.frame], np.asarray(action)[None])
+        """Make a decision (N*M,); return the next state, reward, False, whether it was the last, info."""
+        rewards, info = self.frames.gains(np.array([self.frame]), np.asarray(action)[None])
         self.frame += 1
-        is_over = self.frame == len(self.frames.states)
+        is_over = self.frame == len(self.frames)
         info = {name: values[0].item() for name, values in info.items()}
-        state = self._state(self.frame - is_over)
-        return state, rewards[0].item(), False, is_over, info
-
-    def _state(self, frame=0):
-        return self.frames.states[frame].astype(np.float32)
+        return self.frames.states(self.frame - is_over), rewards[0].item(), False, is_over, info
 
 
 class OffloadingVectorEnv(VectorEnv):
     """Decide `num_envs` time frames in each step, in one call of compute_Q.
 
-    Parameters are those of OffloadingEnv, and `num_envs`. Environment i begins with sample
-    i * samples // num_envs and goes through all; all begin anew in the step that ends their episodes.
+    Parameters as for OffloadingEnv. Environment i begins with sample i * samples // num_envs and goes
+    through all; all start again in the step that ends their episodes.
     """
 
     metadata: ClassVar = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -92,7 +89,7 @@ class OffloadingVectorEnv(VectorEnv):
         self.single_action_space = self.frames.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.first = np.arange(num_envs) * len(self.frames.states) // num_envs
+        self.first = np.arange(num_envs) * len(self.frames) // num_envs
         self.steps = 0
 
     def reset(self, *, seed=None, options=None):
@@ -102,8 +99,8 @@ class OffloadingVectorEnv(VectorEnv):
         return self._states(), {}
 
     def step(self, actions):
-        """Make decisions (num_envs, N*M): return as OffloadingEnv does, arrays (num_envs, ...)."""
-        samples = len(self.frames.states)
+        """Make decisions (num_envs, N*M); return as OffloadingEnv, arrays (num_envs, ...)."""
+        samples = len(self.frames)
         rewards, info = self.frames.gains((self.first + self.steps) % samples, np.asarray(actions))
         self.steps += 1
         is_over = np.full(self.num_envs, self.steps == samples)
@@ -114,10 +111,4 @@ class OffloadingVectorEnv(VectorEnv):
         return self._states(self.steps), rewards, np.full(self.num_envs, False), is_over, info
 
     def _states(self, steps=0):
-        return self.frames.states[(self.first + steps) % len(self.frames.states)].astype(np.float32)
-
-
-def _outside(low, high):
-    """Round bounds to float32 so that all states stay within them."""
-    low32, high32 = low.astype(np.float32), high.astype(np.float32)
-    return np.nextafter(low32, np.float32(-np.inf)), np.nextafter(high32, np.float32(np.inf))
+        return self.frames.states((self.first + steps) % len(self.frames))

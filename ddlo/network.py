@@ -1,83 +1,182 @@
-"""What a network is to DDLO, and the networks that the command lines know.
+"""Network, the base class of everything DDLO can decide for.
 
-A network is any object with N, M and `compute_Q(state, decision)`. A decision has N*M entries, 0 or 1. The
-state, what is known of a time frame, has `state_size` entries; without that attribute these are N*M
-task sizes. All else it may have is used where it is there: optimum, reference, task_costs and utility
-(compiled code), recombine, energy_and_delays, bandwidth_allocation; `scale`, from states to inputs of the
-DNNs (ddlo/inputs.py); and `allowed`, which with task_costs makes candidates into decisions that may be made:
-compute_Q then has to score any decision as what `allowed` makes of it.
+Subclass it and write `compute_Q`; everything else has a default. An object with N, M and compute_Q
+works too: `as_network` gives it the defaults.
 """
 
 import functools
 from contextlib import suppress
-from dataclasses import fields
-from typing import Literal
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.bandwidth import JointMUMT
-from MUMT import MUMT, Constants
-
-# How users share the bandwidth, by the values of main.py's parameter `bandwidth`.
-NETWORKS = {"equal": MUMT, "optimal": JointMUMT}
-Sharing = Literal[tuple(NETWORKS)]
-# What may be a constant of a network.
-CONSTANTS = (str, int, float, list, tuple, np.ndarray, np.generic)
+from ddlo.enumeration import enumerate_decisions
 
 
-def make_network(parameters):
-    """Return the MUMT or JointMUMT of parameters: users, tasks, bandwidth, uplink, and Constants.
+class Compilable:
+    """Base of the classes in the compiled loop: Network, MemoryDNN and DDLO.
 
-    Raises ValueError if one is out of its range.
+    A subclass runs frame by frame unless it says that its methods also work on tensors:
+    `class Late(MUMT, compiled=True)`. With compiled=False no message says what to write.
     """
-    p = parameters
-    kind = NETWORKS[checks.choice("bandwidth", p.bandwidth, NETWORKS)]
-    constants = {each.name: getattr(p, each.name) for each in fields(Constants)}
-    uplink = checks.number("uplink", p.uplink, positive=True)
-    return kind(p.users, p.tasks, uplink_bandwidth=uplink / 8, **constants)
+
+    def __init_subclass__(cls, compiled=None, **options):
+        super().__init_subclass__(**options)
+        cls.compiled = compiled
+
+
+class Default:
+    """A computed default that an attribute of the object or of a subclass replaces."""
+
+    def __init__(self, compute):
+        self.compute = compute
+
+    def __get__(self, thing, kind=None):
+        return self if thing is None else self.compute(thing)
+
+
+class Network(Compilable):
+    """A network of N users with M tasks each, and the utility Q of decisions; smaller is better.
+
+    A state describes one time frame; a decision has N*M entries, 1 to offload a task and 0 to process
+    it locally. A subclass sets N and M and writes `compute_Q`. For compiled code it also writes
+    `costs` and `utility`, with functions that NumPy and TensorFlow share: `xp` is `numpy`, or
+    `tensorflow.experimental.numpy` for tensors.
+    """
+
+    state_size = Default(lambda self: self.N * self.M)  # S, entries of a state
+    scale = None  # from states to DNN inputs; None: the range of the training states
+    has_task_sizes = Default(lambda self: self.state_size == self.N * self.M)  # state: MB per task
+    separable = False  # whether Q is a sum over users, each term a function of one user's decisions
+    scored_by_Q = True  # whether DDLO scores decisions by compute_Q, not by costs and utility
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "compute_Q" in own:  # it counts, unless the class also splits it
+            cls.scored_by_Q = "utility" not in own
+        if "separable" not in own and ("compute_Q" in own or "utility" in own):
+            cls.separable = False
+        if cls.compiled and cls.scored_by_Q:
+            raise TypeError(f"{cls.__name__} needs costs and utility to be compiled=True")
+
+    def compute_Q(self, state, decision):
+        """Return Q of decisions (..., N*M) in states (..., S); leading dimensions broadcast."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute_Q")
+
+    def costs(self, state):
+        """Return an array (A, ..., S'), the part of Q that does not depend on the decision."""
+        return state
+
+    def utility(self, costs, decision, xp=np):
+        """Return Q (...) of float64 decisions (..., N*M), given the `costs` of their states."""
+        raise NotImplementedError(f"{type(self).__name__} must define utility")
+
+    def allowed(self, costs, decision, xp=np):
+        """Return the nearest decisions that may be made; `compute_Q` must score them alike."""
+        return decision
+
+    def recombine(self, costs, candidates, best, xp=np):
+        """Return decisions (B, N*M), each user's best part of candidates (C, B, N*M)."""
+        raise NotImplementedError(f"{kind_of(self)} must define recombine")
+
+    def energy_and_delays(self, state, decision):
+        """Return each user's energy (J), local and offload delay (s), (..., N); None if unknown."""
+
+    def optimum(self, state):
+        """Return the least Q (B,) and a decision that reaches it, int32 (B, N*M), up to 12 tasks."""
+        return enumerate_decisions(self, self.check_state(state))
+
+    def reference(self, state):
+        """Return the denominator of gain ratios: least Q (B,), its decision, and its name."""
+        return *self.optimum(state), "optimum"
+
+    def check_state(self, state):
+        """Return states (..., S) as a float64 array. Raises ValueError."""
+        state = checks.array("state", state)
+        return checks.finite("state", checks.last_axis("state", state, self.state_size, str(self)))
+
+    def __str__(self):
+        return f"{self.N} users with {self.M} tasks each"
+
+    def score(self, costs, decision, xp=np):
+        """Return Q of candidates, from `costs`, or from states if scored_by_Q: used by DDLO."""
+        if self.scored_by_Q:
+            Q = self.compute_Q(costs, decision)
+            return checks.utilities("compute_Q", Q, decision.shape[:-1])
+        return self.utility(costs, decision, xp)
+
+
+def as_network(thing):
+    """Return a Network; an object with N, M and compute_Q gets the defaults of Network.
+
+    Raises ValueError if something is missing.
+    """
+    missing = [name for name in ("N", "M", "compute_Q") if not hasattr(thing, name)]
+    if missing or isinstance(thing, type):
+        found = f"the class {thing.__name__}" if isinstance(thing, type) else kind_of(thing)
+        without = f" without {' and '.join(missing)}" if missing else ""
+        raise ValueError(f"a network must have N, M and compute_Q, got {found}{without}")
+    if not isinstance(thing, Network):
+        kind = type(thing)
+        network = object.__new__(type(kind.__name__, (kind, Network), {"__doc__": kind.__doc__}))
+        network.__dict__ = thing.__dict__  # what the user changes later counts here, too
+        thing = network
+    for name in ("N", "M", "state_size"):
+        checks.integer(name, getattr(thing, name))
+    return thing
+
+
+def check_fit(net, network, recombine=False):
+    """Raise ValueError unless DNNs fit a network, and it can recombine if it should."""
+    found, sizes = (net.net[0], net.net[-1]), (network.state_size, network.N * network.M)
+    if found != sizes:
+        raise ValueError(
+            f"the DNNs must have {sizes[0]} inputs and {sizes[1]} outputs, for {network}, got {found[0]} "
+            f"and {found[1]}"
+        )
+    if recombine and (network.scored_by_Q or type(network).recombine is Network.recombine):
+        raise ValueError(
+            f"recombine needs a network with costs, utility and recombine, got {kind_of(network)}"
+        )
+
+
+def kind_of(thing):
+    """Return the name of an object's class."""
+    return type(thing).__name__
 
 
 def describe_network(network):
-    """Return a network's class and constants, of its class and its own, as a dict for a JSON file.
+    """Return a network's class and constants as a dict for a JSON file.
 
-    Constants are public attributes that are numbers, texts, or arrays of numbers, as nested lists.
+    Constants are public attributes: numbers, texts, and arrays as nested lists.
     """
     constants = {}
     for kind in reversed(type(network).__mro__):
-        constants |= vars(kind)
+        if kind not in Network.__mro__:
+            constants |= vars(kind)
     constants |= vars(network)
-    described = {"class": type(network).__name__}
+    described = {"class": kind_of(network)}
     for name, value in constants.items():
-        if name[0] == "_" or not isinstance(value, CONSTANTS):
+        is_constant = isinstance(value, (str, int, float, list, tuple, np.ndarray, np.generic))
+        if name[0] == "_" or not is_constant or name in vars(Network):
             continue
-        with suppress(ValueError):  # a ragged list is no array
+        with suppress(ValueError):  # a ragged list is not an array
             array = np.asarray(value)
             if array.dtype.kind in "biufU":
                 described[name] = array.tolist()
     return described
 
 
-def state_size(network):
-    """Return how many entries the state of a time frame has. Raises ValueError if it is no network."""
-    missing = [name for name in ("N", "M", "compute_Q") if not hasattr(network, name)]
-    if missing:
-        raise ValueError(
-            f"a network must have N, M and compute_Q, got {type(network).__name__} without "
-            f"{' and '.join(missing)}"
-        )
-    return checks.integer("state_size", getattr(network, "state_size", network.N * network.M))
-
-
 def one_frame(compute_Q):
-    """Make a compute_Q of a single time frame one of any number of frames and candidates.
+    """Turn a compute_Q of one time frame into one of any number of frames and candidates.
 
     A decorator for a method or a function whose last two arguments are the state and the decision of
-    one frame, two vectors, and which returns a number. What it returns is checked each time: ValueError.
+    one frame, two vectors, and which returns a number. Raises ValueError for any other return value.
     """
 
     @functools.wraps(compute_Q)
-    def of_all(*arguments):
+    def all_frames(*arguments):
         *self, state, decision = arguments
         state, decision = np.asarray(state, float), np.asarray(decision)
         shape = np.broadcast_shapes(state.shape[:-1], decision.shape[:-1])
@@ -94,32 +193,26 @@ def one_frame(compute_Q):
             Q[frame] = value
         return Q if shape else float(Q)
 
-    return of_all
+    return all_frames
 
 
 def check_network(network, state):
-    """Raise ValueError unless a network's compute_Q does what DDLO needs, on some states (B, S).
+    """Raise ValueError unless a network scores states (B, S) as DDLO needs it.
 
-    It is called for a block of frames, several candidates, and one frame; it has to return a finite
-    number for each.
+    compute_Q must return finite numbers for a block of frames, for several candidates and for one
+    frame alone, the same each time; utility must agree with it.
     """
-    state_size(network)
-    if hasattr(network, "checked_sizes"):
-        network.checked_sizes(state)
-    name = f"compute_Q of {type(network).__name__}"
-    tasks = checks.integer("N", network.N) * checks.integer("M", network.M)
-    state = np.asarray(state, float)[:2]
-    decisions = np.zeros((3, len(state), tasks), np.int32)
+    network = as_network(network)
+    name = f"compute_Q of {kind_of(network)}"
+    state = network.check_state(state)[:2]
+    decisions = np.zeros((3, len(state), network.N * network.M), np.int32)
     decisions[1], decisions[2, :, ::2] = 1, 1
-    cases = (
-        ("a block of frames", decisions[0]),
-        ("candidates of a block of frames", decisions),
-    )
     hint = (
-        "the last axis is that of a frame, all others broadcast. Decorate a function of one frame with "
-        "ddlo.network.one_frame"
+        "the last axis holds one frame, all others broadcast. ddlo.network.one_frame adapts a function "
+        "of one frame"
     )
-    for what, decision in cases:
+    cases = {"a block of frames": decisions[0], "candidates of a block of frames": decisions}
+    for what, decision in cases.items():
         shapes = f"state {state.shape} and decision {decision.shape}, {what}"
         try:
             Q = network.compute_Q(state, decision)
@@ -130,16 +223,23 @@ def check_network(network, state):
                 f"{name} must return an array of shape {decision.shape[:-1]} for {shapes}, got "
                 f"{_described(Q)}; {hint}"
             )
-        checks.finite(name, checks.array(name, Q))
+        Q = checks.finite(name, checks.array(name, Q))
     alone = network.compute_Q(state[0], decisions[2, 0])
     if np.ndim(alone) or not np.isclose(alone, Q[2][0], rtol=1e-9, atol=0):
         raise ValueError(
             f"{name} must return the same for a frame in a block and alone, got {Q[2][0]} and "
             f"{_described(alone)}; {hint}"
         )
+    costs = state if network.scored_by_Q else network.costs(state)
+    scored = np.asarray(network.score(costs, decisions.astype(float)))
+    if scored.shape != Q.shape or not np.allclose(scored, Q, rtol=1e-9, atol=0):
+        raise ValueError(
+            f"utility of {kind_of(network)} must return what compute_Q does, {Q[:, 0]}, got "
+            f"{_described(scored)}"
+        )
 
 
 def _described(value):
     if isinstance(value, (np.ndarray, np.generic)):
         return f"an array of shape {value.shape}" if value.shape else f"{value}"
-    return f"a {type(value).__name__}, {str(value)[:80]}"
+    return f"a {kind_of(value)}, {str(value)[:80]}"

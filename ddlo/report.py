@@ -1,93 +1,87 @@
-"""What a run reports: numbers, and training costs for TensorBoard."""
+"""The report of a run: numbers, versions, and training costs for TensorBoard."""
 
+import functools
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from ddlo import FRAMES_PER_CALL
-from ddlo.comparison import MEASURES, compared, measure_of, optimal_share
-from ddlo.matfiles import write_mat
-from ddlo.rules import LABELS, best_fixed, rules
+from ddlo.baselines import LABELS, baselines, best_fixed
+from ddlo.data import MEASURES
+from ddlo.files import write_mat
 
 
 def make_report(history, tests, network, data, seed):
-    """Return what a run reached in its last `tests` frames, the test, and what rules reach.
+    """Return the report of the last `tests` frames, the test, and baselines in all frames.
 
-    `history` is that of run_frames, `data` the states (samples, S), gain_min and what it is; the seed is
-    of the random scheme. Returns two dicts: the report, of Python's numbers and texts, and the utility
-    in all frames of each rule in LABELS, {} unless gain_min is None: what there is to compare with then.
+    `history` comes from run_frames, `data` is a Data, and the seed is that of the random baseline. The
+    report is a dict of Python's numbers and texts. The baselines' utilities in all frames, a dict by
+    name, are empty if gain_min is known: then DDLO is compared with that.
     """
-    states, gain_min, reference = data
-    measure, index = measure_of(gain_min), history["index"]
-    test = index[-tests:]
-    Q, decision = history["Q"][-tests:], history["decision"][-tests:]
-    fixed = best_fixed(network, states[test])
-    decisions = rules(network, states[test], fixed, seed)
-    of_rules = {name: network.compute_Q(states[test], x) for name, x in decisions.items()}
+    index, measure = history["index"], data.measure
+    test, Q, decision = index[-tests:], history["Q"][-tests:], history["decision"][-tests:]
+    fixed = best_fixed(network, data.states[test])
+    decisions = baselines(network, data.states[test], fixed, seed)
+    utilities = {name: network.compute_Q(data.states[test], x) for name, x in decisions.items()}
+    means = {name: data.compare(values, test).mean() for name, values in utilities.items()}
     distinct = len(np.unique(decision, axis=0))
     report = {
-        "frames": len(history["Q"]),
+        "frames": len(index),
         "test_frames": tests,
-        "reference": reference,  # what the measure is relative to
+        "reference": data.reference,
         "measure": measure,
         "distinct_decisions": distinct,
+        f"mean_{measure}": data.compare(Q, test).mean(),
+        # A single decision never beats the best one, of which only some frames may have been seen.
+        "beats_best_fixed": distinct > 1 and Q.mean() < utilities["best_fixed"].mean(),
+        "rules": means,
+        "mean_utility": {"ddlo": Q.mean()},
     }
-    mean_utility, measures = {"ddlo": Q.mean()}, {"ddlo": Q, **of_rules}
-    if gain_min is not None:
-        mean_utility[reference] = gain_min[test].mean()
-        report["optimal_share"] = (
-            optimal_share(Q, gain_min[test]) if reference == "optimum" else None
-        )
-        measures = {
-            name: compared(measure, values, gain_min[test], reference)
-            for name, values in measures.items()
-        }
-    means = {name: values.mean() for name, values in measures.items()}
-    report[f"mean_{measure}"] = means["ddlo"]
+    if data.gain_min is not None:
+        report["mean_utility"][data.reference] = data.gain_min[test].mean()
+        is_optimum = data.reference == "optimum"
+        report["optimal_share"] = data.optimal_share(Q, test) if is_optimum else None
+    report["mean_utility"] |= {name: values.mean() for name, values in utilities.items()}
     if measure == "gain_ratio":
-        # As released: the very last frame is missing in the sum, but counted in the mean.
+        # As released: the sum lacks the last frame, but the mean counts it.
         report["released_gain_ratio"] = history["gain_ratio"][-tests:-1].sum() / tests
-    # One decision in all frames beats no best one, of which only some frames may have been looked at.
-    beaten = Q.mean() < of_rules["best_fixed"].mean()
-    report["beats_best_fixed"] = distinct > 1 and beaten
-    report["rules"] = {name: means[name] for name in decisions}
-    report["mean_utility"] = mean_utility | {name: Q.mean() for name, Q in of_rules.items()}
     for name in ("energy", "delay"):
         if name in history:
             report[f"mean_{name}"] = history[name][-tests:].mean()
-    in_all_frames = {}
-    if gain_min is None:
-        every = rules(network, states[index], fixed, seed)
-        in_all_frames = {
-            name: network.compute_Q(states[index], every[name]) for name in LABELS if name in every
+    everywhere = {}
+    if data.gain_min is None:
+        decisions = baselines(network, data.states[index], fixed, seed)
+        everywhere = {
+            name: network.compute_Q(data.states[index], decisions[name])
+            for name in LABELS
+            if name in decisions
         }
-    return _plain(report), in_all_frames
+    return _plain(report), everywhere
 
 
-def energy_and_delay(network, states, history, empty=np.empty):
-    """Return the sums over users of energy, in J, and delay, in s: arrays (frames,) in a dict.
+def energy_and_delay(network, states, history):
+    """Return the sums over users of energy (J) and delay (s) in each frame, a dict of (frames,).
 
-    `states` are those of the samples, `history` that of run_frames; `empty` makes arrays. A user's delay
-    is the greater one of local and offload delay. {} for a network without the method
-    `energy_and_delays`.
+    A user's delay is the larger of local and offload delay. {} if the network does not know them.
     """
-    if not hasattr(network, "energy_and_delays"):
-        return {}
     index, decision = history["index"], history["decision"]
-    energy, delay = empty(len(index)), empty(len(index))
+    if network.energy_and_delays(states[index[:1]], decision[:1]) is None:
+        return {}
+    energy, delay = np.empty(len(index)), np.empty(len(index))
     for start in range(0, len(index), FRAMES_PER_CALL):
         part = slice(start, start + FRAMES_PER_CALL)
-        of_users, local, offload = network.energy_and_delays(states[index[part]], decision[part])
-        energy[part], delay[part] = of_users.sum(-1), np.maximum(local, offload).sum(-1)
+        users = network.energy_and_delays(states[index[part]], decision[part])
+        energy[part], delay[part] = users[0].sum(-1), np.maximum(*users[1:]).sum(-1)
     return {"energy": energy, "delay": delay}
 
 
 def print_report(report, out):
-    """Print the report of a run that has written its files into the folder `out`."""
+    """Print the report of a run whose files are in the folder `out`."""
     r, measure = report, report["measure"]
     digits = 5 if measure == "gain_ratio" else 4
     name = MEASURES[measure].format(reference=r["reference"])
@@ -99,12 +93,10 @@ def print_report(report, out):
     if measure == "gain_ratio":
         lines.append(("", f"{r['released_gain_ratio']:.5f} by the released package's formula"))
     elif measure == "difference":
-        lines.append(("", "a gain ratio has no meaning where utilities are negative"))
+        lines.append(("", "a gain ratio is defined only for non-negative utilities"))
     lines.append(("without learning", ", ".join(rules[:2])))
     if not r["beats_best_fixed"]:
-        lines.append(
-            ("", "DDLO does not beat the best fixed decision, the same one in every frame")
-        )
+        lines.append(("", "DDLO does not beat the best fixed decision, the same in every frame"))
     if "optimal_share" in r:
         optimal = f"unknown; {measure.replace('_', ' ')}s are relative to the {r['reference']}"
         if r["optimal_share"] is not None:
@@ -113,46 +105,65 @@ def print_report(report, out):
     most = max(map(abs, r["mean_utility"].values()))
     spec = ".2f" if most >= 10 else ".4g"
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
-    loop = (
-        f"{r['loop_seconds']:.2f} s for the loop, {1e6 * r['seconds_per_frame']:.0f} us per frame"
-    )
     lines += [
         ("distinct decisions", f"{r['distinct_decisions']} in the test frames"),
         ("mean utility (J)" if "mean_energy" in r else "mean utility", utility),
     ]
     if "mean_energy" in r:
-        of_users = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
-        lines.append(("energy, delay", of_users))
-    of_all = f"{r['compile_seconds']:.2f} s to compile it; {r['total_seconds']:.2f} s in total"
-    lines += [("time", f"{loop}; {of_all}"), ("files", f"{out}{os.sep}")]
+        sums = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
+        lines.append(("energy, delay", sums))
+    seconds = (
+        f"{r['loop_seconds']:.2f} s for the loop, {1e6 * r['seconds_per_frame']:.0f} us per frame; "
+        f"{r['compile_seconds']:.2f} s to compile it; {r['total_seconds']:.2f} s in total"
+    )
+    lines += [("time", seconds), ("files", f"{out}{os.sep}")]
     width = max(len(heading) for heading, _ in lines) + 1
     print("\n".join(f"{heading:{width}}{text}" for heading, text in lines))
 
 
+class Clock:
+    """The times of a run, in seconds."""
+
+    def __init__(self):
+        self.started = self.last = time.perf_counter()
+        self.laps = {}
+
+    def lap(self, name=None):
+        """End a lap; one with a name is reported."""
+        now = time.perf_counter()
+        if name:
+            self.laps[name] = now - self.last
+        self.last = now
+
+    def seconds(self, frames):
+        """Return the times for a report."""
+        per_frame = self.laps["loop_seconds"] / frames
+        total = time.perf_counter() - self.started
+        return self.laps | {"seconds_per_frame": per_frame, "total_seconds": total}
+
+
 def versions():
-    """Return the versions of Python and of packages, and the commit of the code, as a dict."""
+    """Return the versions of Python and packages, and the commit of the code, as a dict."""
     return {"versions": package_versions(), "commit": commit()}
 
 
 def versions_text(versions):
-    """Return versions of Python and of packages, a dict, as a text."""
+    """Return versions of Python and packages, a dict, as a text."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def package_versions():
-    """Return the versions of Python and of the packages that results may depend on, as a dict."""
+    """Return the versions of Python and of the packages that results depend on, as a dict."""
     packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def commit():
-    """Return Git's name of the code's commit, with -dirty if files were changed; None without Git."""
+    """Return the Git commit of the code, with -dirty if files were changed; None without Git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    options = {"cwd": Path(__file__).parent, "stderr": subprocess.DEVNULL, "text": True}
     try:
-        folder = Path(__file__).parent
-        return subprocess.check_output(
-            command, cwd=folder, stderr=subprocess.DEVNULL, text=True
-        ).strip()
+        return subprocess.check_output(command, **options).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -162,13 +173,14 @@ def save_history(path, history, costs):
     write_mat(path, history | {"costs": np.array(costs)})
 
 
-def log_costs(writer, costs, steps):
-    """Write training costs (training steps, K) for TensorBoard, as steps after the first `steps`."""
+def log_costs(folder, costs, steps):
+    """Write training costs (training steps, K) for TensorBoard, after the first `steps` steps."""
     from ddlo.backend import tf
 
-    # tf.summary.scalar would need the tensorboard package to write what only its reader needs.
+    # tf.summary.scalar would need the tensorboard package only to write.
     plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
+    writer = _log_writer(Path(folder).resolve())
     with writer.as_default():
         for i, k in np.ndindex(costs.shape):
             name = f"training cost/DNN {k + 1}"
@@ -176,8 +188,15 @@ def log_costs(writer, costs, steps):
     writer.flush()
 
 
+@functools.cache
+def _log_writer(folder):
+    from ddlo.backend import tf
+
+    return tf.summary.create_file_writer(str(folder))
+
+
 def _plain(value):
-    """A dict of NumPy's numbers as one of Python's."""
+    """Return a dict of NumPy's numbers as one of Python's."""
     if isinstance(value, dict):
-        return {name: _plain(of_name) for name, of_name in value.items()}
+        return {name: _plain(each) for name, each in value.items()}
     return value.item() if isinstance(value, np.generic) else value

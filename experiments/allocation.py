@@ -1,6 +1,6 @@
 """How WPMEC allocates the time of a frame, and a bound on its computation rate: ours.
 
-`costs` are those of WPMEC.task_costs, with l_n, g_n and e_n: float64 (3, ..., N). What has a
+`costs` are those of WPMEC.costs, with l_n, g_n and e_n: float64 (3, ..., N). What has a
 parameter `xp` is also compiled: that is NumPy or, for tensors, tensorflow.experimental.numpy.
 """
 
@@ -15,7 +15,7 @@ GOLDEN_STEPS = 60  # of the search for the bound's price
 def allocation(costs, decision, xp=np):
     """Return the best time allocation: a (...), tau (..., N), and ln(1 + SNR), (..., N).
 
-    `costs` are those of WPMEC.task_costs, with decisions (..., N). The price of time, v, is the
+    `costs` are those of WPMEC.costs, with decisions (..., N). The price of time, v, is the
     root of a falling function, found by bisection of its logarithm and Newton's method, both with a
     fixed number of steps. tau is 0 where a device computes locally, and its SNR has no meaning.
     """

@@ -4,11 +4,6 @@ python -m experiments.benchmark                        all parts, some 20 minute
 python -m experiments.benchmark --only loop latency
 """
 
-if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
-    from ddlo.interruption import guard
-
-    guard()
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +13,7 @@ from tqdm import tqdm
 
 from ddlo import checks
 from ddlo.command_line import command_line
-from ddlo.files import atomic_folder, write_json
+from ddlo.files import output_folder, write_json
 from ddlo.plots import new_figure, save, styled
 from ddlo.report import versions, versions_text
 
@@ -75,7 +70,7 @@ def main(options):
     rows, wrong = {}, {}
     names = [name for name in PARTS if name in o.only or not o.only]
     bar = tqdm(names, disable=None, bar_format="{n_fmt} of {total_fmt} parts, {elapsed}{postfix}")
-    with atomic_folder(o.out) as folder:
+    with output_folder(o.out) as folder:
         for name in bar:
             bar.set_postfix_str(name)
             try:

@@ -3,11 +3,6 @@
 python -m experiments.decide --model results/ten/model --task-sizes sizes.csv
 """
 
-if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
-    from ddlo.interruption import guard
-
-    guard()
-
 import csv
 import sys
 from contextlib import nullcontext
@@ -19,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ddlo import checks
+from ddlo.bandwidth import NETWORKS, Sharing
 from ddlo.command_line import command_line
-from ddlo.network import NETWORKS, Sharing
-from ddlo.sizes import NoNumber, parsed
+from ddlo.files import NotANumber, parse_sizes
 from main import DDLO
 
 BLOCK = 1000  # lines of a file that are decided at a time
@@ -46,15 +41,15 @@ class Options:
     uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
 
 
-def saved_run(options):
+def saved_network(options):
     """Return the network of a saved run, and whether to recombine: from parameters.json and options.
 
-    Raises ValueError if the file is not what main.py writes, or the network is not known.
+    Raises ValueError if the file is not from main.py, or the network is not known.
     """
-    from ddlo.models import saved_parameters
+    from ddlo.checkpoint import saved_run
 
     o, path = options, options.model.parent / "parameters.json"
-    saved = saved_parameters(o.model)
+    saved = saved_run(o.model)
     constants = dict(saved.get("network", {}))
     if saved:
         kind = constants.pop("class")
@@ -75,7 +70,7 @@ def saved_run(options):
     try:
         return kind(**constants), bool(saved.get("recombine"))
     except TypeError as error:
-        raise ValueError(f"{path} is not what main.py writes: {error}") from error
+        raise ValueError(f"{path} is not from main.py: {error}") from error
 
 
 def read_block(block, tasks):
@@ -86,9 +81,9 @@ def read_block(block, tasks):
     numbers, sizes, messages, skipped = [], [], [], [0, 0]
     for number, line in block:
         try:
-            of_line = parsed(line, tasks)
+            of_line = parse_sizes(line, tasks)
         except (ValueError, csv.Error) as error:
-            if number == 1 and isinstance(error, NoNumber):
+            if number == 1 and isinstance(error, NotANumber):
                 skipped[0] += 1
             else:
                 messages.append(f"line {number}: {error}")
@@ -123,7 +118,7 @@ def main(options):
     from memory import MemoryDNN
 
     net = MemoryDNN.load(options.model)
-    network, recombine = saved_run(options)
+    network, recombine = saved_network(options)
     tasks, users = network.N * network.M, range(1, network.N + 1)
     if net.net[0] != tasks or net.net[-1] != tasks:
         raise ValueError(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlo import checks
 from ddlo.candidates import OrderPreserving
 from main import DDLO
 
@@ -21,7 +20,7 @@ class AdaptiveOrderPreserving:
         return OrderPreserving(self.K)(logits, xp)
 
 
-class AdaptiveDROO(DDLO):
+class AdaptiveDROO(DDLO, compiled=False):
     """DDLO with one DNN whose candidates adapt: an AdaptiveOrderPreserving, of K = N*M at first.
 
     After every 32 frames K is 2 more than the greatest index, from 0, that was chosen in them, but at
@@ -29,8 +28,8 @@ class AdaptiveDROO(DDLO):
     were. Source: the paper and the package of DROO.
     """
 
-    def __post_init__(self):
-        super().__post_init__()
+    def __init__(self, net, network, recombine=False):
+        super().__init__(net, network, recombine)
         if not isinstance(self.net.candidates, AdaptiveOrderPreserving):
             raise ValueError(  # noqa: TRY004 - as for all that does not suit
                 f"adaptive K needs an AdaptiveOrderPreserving, got {self.net.candidates!r}"
@@ -39,7 +38,7 @@ class AdaptiveDROO(DDLO):
 
     def decide_and_learn(self, state):
         """Decide frames and learn from the decisions, as DDLO does."""
-        state, rule = checks.frames("state", state, self.net.net[0]), self.net.candidates
+        state, rule = self.network.check_state(state), self.net.candidates
         results = [super().decide_and_learn(state[:0])]
         while len(state):
             frame = self.net.memory_counter - 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ddlo.dataset import load_data
+from ddlo.data import Data
 from ddlo.files import read_archive, write_archive
 from MUMT import MUMT
 
@@ -61,7 +61,7 @@ class Store:
     def load(self, run):
         """Return the result of a run; if it is missing or damaged, the run is executed again."""
         try:
-            with read_archive(self.path(run), "a finished run", sealed=True) as (curves, text):
+            with read_archive(self.path(run), "a finished run") as (curves, text):
                 return text("metrics"), {name: curves[name] for name in curves.keys() - TEXTS}
         except (FileNotFoundError, ValueError):
             result = execute(run)
@@ -94,7 +94,7 @@ def run_all(runs, store, workers=None, scheduler=None):
         If the cluster cannot be reached or is lost, or a run cannot be stored.
     """
     for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs if run.data}:
-        load_data(ROOT / data, MUMT(users, tasks))
+        Data.load(ROOT / data, MUMT(users, tasks))
     from dask.system import CPU_COUNT
 
     todo, failed = [run for run in dict.fromkeys(runs) if run not in store], {}
@@ -172,7 +172,11 @@ def _completed(client, batches):
     }
     for future in as_completed(list(futures)):
         if future.status == "finished":
-            yield futures[future], future.result()
+            try:
+                results = future.result()
+            except OSError as error:
+                raise OSError(f"the Dask cluster was lost: {error}") from error
+            yield futures[future], results
         elif future.status == "error":
             yield futures[future], _in_a_line(future.exception())
         else:

@@ -5,17 +5,15 @@ import os
 import platform
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from ddlo.comparison import compared, optimal_share
-from ddlo.dataset import time_frames, training_samples
-from ddlo.inputs import scale_for
-from ddlo.rules import best_fixed
-from main import DDLO, run_frames
+from ddlo.baselines import best_fixed
+from ddlo.loop import run_frames
+from ddlo.scale import Scale
+from main import DDLO
 
 from .droo import AdaptiveDROO
 from .origin import digest_of
@@ -53,37 +51,35 @@ def execute(run):
     """
     started = time.perf_counter()
     network, metrics, curves = run.network, {}, {}
-    states, gain_min, reference = problem_data(run.problem, digest_of(run.data), run.frames)
-    index, tests = time_frames(run.frames, len(states))
+    data = problem_data(run.problem, digest_of(run.data), run.frames)
+    states, gain_min = data.states, data.gain_min
+    index, tests = data.time_frames(run.frames)
     test = index[-tests:]
     d = states[test]
-    is_separable = getattr(network, "separable", False)
-    if run.scheme == BEST_FIXED or (run.learns and is_separable):
+    if run.scheme == BEST_FIXED or (run.learns and network.separable):
         fixed = best_fixed(network, d)
     if run.learns:
         ddlo, loop = _compiled(run.compiled)
         if run.adapts:  # to what was decided before: this run begins anew
-            ddlo = replace(ddlo)
+            ddlo = AdaptiveDROO(ddlo.net, run.network, run.recombine)
             loop = ddlo.decide_and_learn
-        training = states[: training_samples(len(states))]
-        ddlo.scale = run.scale or scale_for(network, training)
+        ddlo.net.scale = run.scale or network.scale or Scale.of(data.training)
         ddlo.net.reset(run.seed)
         histories, metrics["loop_seconds"] = [], 0
         for ddlo.network, part in parts_of(run.networks(), run.frames):
-            arguments = (loop, ddlo, states, gain_min, index[part], True, reference)
-            of_part, seconds = timed(run_frames, *arguments)
+            of_part, seconds = timed(run_frames, loop, ddlo, data, index[part], quiet=True)
             histories.append(of_part)
             metrics["loop_seconds"] += seconds
         history = {key: np.concatenate([of_part[key] for of_part in histories]) for key in of_part}
         costs = np.array(ddlo.net.cost_his, np.float32)
         curves = {"gain_ratio": history["gain_ratio"].astype(np.float32), "costs": costs}
         Q = history["Q"][-tests:]
-        scored = getattr(ddlo, "scored", run.candidates_per_frame * run.frames)
+        scored = ddlo.scored if run.adapts else run.candidates_per_frame * run.frames
         metrics["candidates_per_frame"] = scored / run.frames
         metrics["untrained_gain_ratio"] = history["gain_ratio"][:UNTRAINED].mean()
         if costs.size:
             metrics["last_cost"] = costs[:, -max(1, costs.shape[1] // 5) :].mean()
-        if is_separable:
+        if network.separable:
             metrics["fixed_gain_ratio"] = np.mean(gain_min[test] / network.compute_Q(d, fixed))
 
         def scheme(state):
@@ -108,17 +104,17 @@ def execute(run):
     if run.learns:  # at last, as it changes the weights
         steps = [timed(ddlo.net.learn)[1] for _ in range(TIMED_STEPS)]
         metrics["ms_per_training_step"] = 1e3 * np.median(steps)
-    ratio = compared("gain_ratio", Q, gain_min[test], reference)
+    ratio = data.compare(Q, test)
     metrics |= {
         "mean_gain_ratio": ratio.mean(),
         "gain_ratio_5th_percentile": np.percentile(ratio, 5),
-        "optimal_share": optimal_share(Q, gain_min[test]),
+        "optimal_share": data.optimal_share(Q, test),
         "mean_utility": Q.mean(),
         "excess": Q.mean() / gain_min[test].mean() - 1,
         "ms_per_frame": 1e3 * np.median(seconds),
         "ms_per_frame_batched": 1e3 * block_seconds,
         "test_frames": tests,
-        "reference": reference,
+        "reference": data.reference,
         "run_seconds": time.perf_counter() - started,
         "machine": machine(),
     }
@@ -153,7 +149,7 @@ def _compiled(run):
 
 def build(run):
     """Return the DDLO of a run, unseeded, and its loop, compiled unless the run adapts."""
-    from ddlo.compiled import compile_loop
+    from ddlo.loop import compile_loop
     from memory import MemoryDNN
 
     size = run.users * run.tasks

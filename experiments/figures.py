@@ -5,11 +5,6 @@ python -m experiments.figures --quick             fewer and shorter runs, to see
 python -m experiments.figures --only net_num schemes
 """
 
-if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
-    from ddlo.interruption import guard
-
-    guard()
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +14,7 @@ from tqdm import tqdm
 
 from ddlo import checks
 from ddlo.command_line import command_line
-from ddlo.files import atomic_folder
+from ddlo.files import output_folder
 from ddlo.plots import save, styled
 from ddlo.report import package_versions, versions_text
 
@@ -70,7 +65,7 @@ def main(options):
         for run in setting.runs(frames, seeds)
     }
     store = Store(RUNS)
-    with atomic_folder(o.out) as folder:
+    with output_folder(o.out) as folder:
         try:
             done, failed = run_all(list(runs), store, o.processes, o.scheduler)
         except KeyboardInterrupt:

@@ -3,21 +3,15 @@
 python -m experiments.generate_data --users 30 --tasks 5 --samples 20000
 """
 
-if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
-    from ddlo.interruption import guard
-
-    guard()
-
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from ddlo.bandwidth import Sharing, make_network
 from ddlo.command_line import command_line
-from ddlo.dataset import generate, save_data
-from ddlo.matfiles import read_mat
-from ddlo.network import Sharing, make_network
-from ddlo.sizes import PUBLISHED, read_csv
+from ddlo.data import PUBLISHED, Data
+from ddlo.files import read_csv, read_mat
 from MUMT import Constants
 
 
@@ -90,9 +84,9 @@ def main(options):
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} to")
     task_size = o.task_sizes and read_sizes(o.task_sizes, o.users * o.tasks)
-    data = generate(network, o.samples, o.sizes, o.seed, task_size)
-    save_data(out, data)
-    samples = len(data["task_size"])
+    data = Data.generate(network, o.samples, o.sizes, o.seed, task_size)
+    data.save(out, network)
+    samples = len(data.states)
     print(f"{samples} samples for {network.N} users with {network.M} tasks each: {out}")
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ddlo.bandwidth import JointMUMT
-from ddlo.sizes import task_sizes
+from ddlo.data import task_sizes
 from MUMT import MUMT
 
 from .execution import timed
 from .measured import Measured, WrongResult, gemm_gflops, resident_mb, some_task_sizes, spread
 from .origin import ROOT
-from .plain import PlainWPMEC, plain_Q
+from .plain import PlainWPMEC, decision_by_hand, plain_Q
 from .runs import Run, WPMECRun
 from .wpmec import channel_gains
 
@@ -101,11 +101,24 @@ def latency(repeats, quick):
             expected = [
                 alone[call % len(d), None] if frames == 1 else alone for call in range(calls)
             ]
+            decisions = np.array(decisions)
             if not np.array_equal(decisions, expected):
                 raise WrongResult(f"{network}: decisions depend on how many are made at a time")
             median, late = np.percentile(seconds, [50, 99])
             row = {"users": users, "tasks": tasks, "net_num": net_num, "frames": frames}
-            rows.append(row | {"calls": calls, "median_ms": 1e3 * median, "p99_ms": 1e3 * late})
+            row |= {"calls": calls, "median_ms": 1e3 * median, "p99_ms": 1e3 * late}
+            if frames == 1:
+                ddlo = measured.ddlo
+                by_hand = decision_by_hand(ddlo.net.get_weights(), ddlo.network)
+                hand = [timed(by_hand, d[call % len(d), None]) for call in range(calls)]
+                found, expected = (
+                    ddlo.network.compute_Q(d[np.arange(calls) % len(d)], x)
+                    for x in ([x for (_, x), _ in hand], decisions[:, 0])
+                )  # of equally good decisions rounding may choose another
+                if not np.allclose(found, expected, rtol=1e-12, atol=0):
+                    raise WrongResult(f"{network}: DDLO by hand decides worse or better")
+                row["times_by_hand"] = median / np.median([seconds for _, seconds in hand])
+            rows.append(row)
     return rows
 
 
@@ -186,21 +199,23 @@ def lap(step):
     laps[step], last = time.perf_counter() - last, time.perf_counter()
 import main
 lap("import main, NumPy and tyro")
-from ddlo.dataset import load_data, time_frames
+from ddlo.data import Data
 from MUMT import MUMT
 p, network = main.Parameters(), MUMT(3, 3)
-task_size, gain_min, _ = load_data(p.data, network)
-index, tests = time_frames(p.frames, len(task_size))
+data = Data.load(p.data, network)
+index, tests = data.time_frames(p.frames)
 lap("load the data, SciPy")
-from memory import MemoryDNN
-from ddlo.compiled import compile_loop
+import ddlo.backend
 lap("import TensorFlow")
+from memory import MemoryDNN
+from ddlo.loop import compile_loop, run_frames
+from ddlo.plots import plot_history
 ddlo = main.DDLO(MemoryDNN([9, *p.hidden, 9], p.net_num, seed=0), network)
 loop = compile_loop(ddlo)
 lap("make and compile the loop")
-history = main.run_frames(loop, ddlo, task_size, gain_min, index, quiet=True)
+history = run_frames(loop, ddlo, data, index, quiet=True)
 lap("20,000 frames")
-main.plot_history(history, tests, main.Path(sys.argv[1]))
+plot_history(history, tests, main.Path(sys.argv[1]))
 ddlo.net.plot_cost(sys.argv[1] + "/training_cost")
 lap("both plots")
 ddlo.net.save(sys.argv[1] + "/model")
@@ -287,7 +302,11 @@ COMMAND = """
 import re, runpy, sys
 from pathlib import Path
 sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__")
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__")
+except SystemExit as end:
+    if end.code:
+        raise
 status = Path("/proc/self/status")
 print(int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1]) / 1000 if status.exists() else "nan")
 """

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ddlo.dataset import load_data, reference_of, time_frames
-from ddlo.inputs import scale_for
-from ddlo.sizes import task_sizes
-from main import run_frames
+from ddlo.data import Data, task_sizes
+from ddlo.loop import run_frames
+from ddlo.scale import Scale
 
 from .execution import build, timed
 from .origin import ROOT
@@ -62,11 +61,12 @@ class Measured:
     def __init__(self, run, samples=None):
         self.run = run
         if samples is None:
-            self.samples, self.gain_min, _ = load_data(ROOT / run.data, run.network)
+            self.data = Data.load(ROOT / run.data, run.network)
         else:
-            self.samples, self.gain_min = samples, reference_of(run.network, samples)[0]
+            self.data = Data.generate(run.network, states=samples)
+        self.samples = self.data.states
         self.ddlo, self.loop = build(run)
-        self.ddlo.scale = scale_for(run.network, self.samples)
+        self.ddlo.net.scale = run.network.scale or Scale.of(self.samples)
         loops = (self.loop, self.ddlo.decide_and_learn)
         compiled, plain = (self.history(SAME_FRAMES, loop)[0] for loop in loops)
         for key in compiled:
@@ -76,9 +76,8 @@ class Measured:
     def history(self, frames, loop):
         """Do a run; return its history and how many are test frames."""
         self.ddlo.net.reset(0)
-        index, tests = time_frames(frames, len(self.samples))
-        arguments = (loop, self.ddlo, self.samples, self.gain_min, index)
-        return run_frames(*arguments, quiet=True), tests
+        index, tests = self.data.time_frames(frames)
+        return run_frames(loop, self.ddlo, self.data, index, quiet=True), tests
 
     def row(self, repeats):
         """Return a run's times and rates, over so many repeats, as a row; and its history."""

@@ -11,8 +11,8 @@ from ddlo.report import package_versions
 ROOT = Path(__file__).parents[1]
 # The code that results depend on, but for schemes.py where nothing learns.
 CODE = [ROOT / name for name in ("main.py", "memory.py", "MUMT.py")]
-OF_DDLO = ("backend", "bandwidth", "candidates", "checks", "comparison", "compiled", "dataset")
-OF_DDLO += ("inputs", "network", "rules", "sizes")
+OF_DDLO = ("backend", "bandwidth", "baselines", "candidates", "checks", "data", "enumeration")
+OF_DDLO += ("loop", "network", "scale")
 OF_EXPERIMENTS = ("allocation", "droo", "execution", "runs", "wpmec")
 CODE += [ROOT / "ddlo" / f"{name}.py" for name in OF_DDLO]
 CODE += [ROOT / "experiments" / f"{name}.py" for name in OF_EXPERIMENTS]

@@ -5,6 +5,8 @@ from math import exp, log
 import numpy as np
 from scipy.special import lambertw
 
+from ddlo.network import Network
+
 from .wpmec import WPMEC
 
 HALVINGS = 60  # of the interval in which the price of time is
@@ -25,6 +27,31 @@ def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
             offload += x * (d / (CUL / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
         Q += energy + beta * max(local, offload)
     return Q
+
+
+def decision_by_hand(weights, network):
+    """Return a function that decides a frame (1, N*M) as DDLO does, in NumPy without any check.
+
+    Three batched products, the formula of MUMT, argmin. `weights` come from MemoryDNN.get_weights; the
+    network is a MUMT with the released constants.
+    """
+    N, M, bandwidth = network.N, network.M, network.uplink_bandwidth / network.N
+    w1, b1, w2, b2, w3, b3 = (w.astype(float) for w in weights)
+    b1, b2, b3 = b1[:, None], b2[:, None], b3[:, None]
+
+    def decide(d):
+        h = np.maximum((10 * d - 200) @ w1 + b1, 0)
+        logits = np.maximum(h @ w2 + b2, 0) @ w3 + b3
+        candidates = logits[:, 0] > 0
+        x, d = candidates.reshape(-1, N, M), d.reshape(N, M)
+        b = d * 8 * 2**20
+        energy = np.where(x, b * 2.92e-7, b * 3.25e-7).sum(axis=(1, 2))
+        local = np.where(x, 0, b * 4.75e-7).sum(axis=2)
+        offload = np.where(x, d / bandwidth + b * 1900 / 1e10, 0).sum(axis=2)
+        k = (energy + np.maximum(local, offload).sum(axis=1)).argmin()
+        return k, candidates[k]
+
+    return decide
 
 
 def plain_rate(gains, decision, weights):
@@ -54,12 +81,17 @@ def plain_rate(gains, decision, weights):
     return local * a ** (1 / 3) + sent
 
 
-class PlainWPMEC(WPMEC):
-    """A WPMEC whose Q is that of `plain_rate`, decision by decision: so it is not compiled."""
+class PlainWPMEC(Network, compiled=False):
+    """The network of WPMEC with the Q of `plain_rate`, decision by decision."""
+
+    M = 1
+
+    def __init__(self, N):
+        self.N, self.weights = N, WPMEC(N).weights.tolist()
 
     def compute_Q(self, gains, decision):
         """Return Q = 1/R in s/bit, float64, of gains and decisions (..., N)."""
-        gains, decision = np.broadcast_arrays(*self.checked(gains, decision))
+        gains, decision = np.broadcast_arrays(gains, decision)
         frames = zip(gains.reshape(-1, self.N).tolist(), decision.reshape(-1, self.N).tolist())
-        rates = [plain_rate(h, x, self.weights.tolist()) for h, x in frames]
+        rates = [plain_rate(h, x, self.weights) for h, x in frames]
         return 1 / np.reshape(rates, gains.shape[:-1])

@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ddlo.bandwidth import make_network
 from ddlo.candidates import threshold
-from ddlo.dataset import load_data, reference_of, time_frames
-from ddlo.network import make_network
-from ddlo.sizes import PUBLISHED, task_sizes
+from ddlo.data import PUBLISHED, Data, task_sizes
 from MUMT import Constants
 
 from .droo import AdaptiveOrderPreserving
@@ -55,10 +54,7 @@ class AnyRun:
         raise NotImplementedError
 
     def samples(self, frames):
-        """Return states (samples, S), gain_min and what it is, as load_data does, for so many frames.
-
-        gain_min of samples that these frames do not use may be NaN.
-        """
+        """Return the Data for so many frames; gain_min of samples they do not use may be NaN."""
         raise NotImplementedError
 
     def networks(self):
@@ -164,19 +160,16 @@ class Run(Constants, AnyRun):
         return make_network(self)
 
     def samples(self, frames):
-        """Return task sizes in MB, gain_min in J and what it is; not all gain_min may be found.
-
-        They are found again wherever the network is not the one that the file is for.
-        """
+        """Return the Data; gain_min is computed again if the file is for another network."""
         if self.data:
             of_file = Run(users=self.users, tasks=self.tasks).network
-            data = load_data(ROOT / self.data, of_file)
+            data = Data.load(ROOT / self.data, of_file)
             if self.network == of_file:
                 return data
-            task_size = data[0]
+            task_size = data.states
         else:
             task_size = task_sizes(range(SAMPLES), self.users, self.tasks, self.sizes).astype(float)
-        return task_size, *references([(0, self.network)], task_size, frames)
+        return references([(0, self.network)], task_size, frames)
 
     def estimate(self):
         """Return a rough number of seconds, of the scheme or of one candidate, in a frame."""
@@ -213,12 +206,12 @@ class WPMECRun(AnyRun):
         return [(0, self.network), (SWAPPED[0], swapped), (SWAPPED[1], self.network)]
 
     def samples(self, frames):
-        """Return channel gains, the least Q, in s/bit, or a bound on it, and what it is."""
+        """Return the Data: channel gains, and the least Q in s/bit or a bound on it."""
         gains = channel_gains(frames if self.event else SAMPLES, self.users)
         if self.event == "devices":
             for device, (begin, end) in OFF.items():
                 gains[int(begin * frames) : int(end * frames), device] = 0
-        return gains, *references(self.networks(), gains, frames)
+        return references(self.networks(), gains, frames)
 
     def estimate(self):
         """Return a rough number of seconds, of the scheme or of one candidate, in a frame."""
@@ -228,16 +221,16 @@ class WPMECRun(AnyRun):
 
 
 def references(networks, states, frames):
-    """Return gain_min (samples,) of the samples that so many frames use, else NaN, and what it is.
+    """Return the Data of states; gain_min is NaN for samples that so many frames do not use.
 
     `networks` are those of AnyRun.networks: if there are several, a frame has a sample of its own.
     """
-    index = time_frames(frames, len(states))[0]
+    index = Data(states).time_frames(frames)[0]
     gain_min = np.full(len(states), np.nan)
     for network, part in parts_of(networks, len(index)):
         used = np.unique(index[part])
-        gain_min[used], _, reference = reference_of(network, states[used])
-    return gain_min, reference
+        gain_min[used], _, reference = network.reference(states[used])
+    return Data(states, gain_min, reference)
 
 
 def parts_of(networks, frames):

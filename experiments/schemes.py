@@ -13,12 +13,12 @@ import inspect
 
 import numpy as np
 
-from ddlo import checks
 from ddlo.bandwidth import JointMUMT
-from ddlo.dataset import reference_of
+from ddlo.baselines import LABELS, all_edge, all_local, best_fixed, frames, smallest_local
 from ddlo.network import describe_network
-from ddlo.rules import LABELS, all_edge, all_local, best_fixed, frames_of, smallest_local
 from MUMT import MUMT
+
+from .wpmec import WPMEC
 
 # Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
 # of them would gain nothing.
@@ -28,17 +28,8 @@ MOST_ENUMERATED_TASKS, ENUMERATED_AT_A_TIME = 24, 2**16
 
 
 def optimum(network, task_size):
-    """Decide optimally: the network's own `optimum`, or else by enumeration, up to 12 tasks.
-
-    Raises ValueError if only a bound or some other reference is known.
-    """
-    task_size = frames_of(network, task_size)
-    if hasattr(network, "optimum"):
-        return network.optimum(task_size)[1]
-    _, decision, kind = reference_of(network, task_size)
-    if kind != "optimum":
-        raise ValueError(f"the optimum of {type(network).__name__} is not known, only a {kind}")
-    return decision
+    """Decide optimally, by the network's `optimum`."""
+    return network.optimum(frames(network, task_size))[1]
 
 
 def milp(network, task_size):
@@ -93,7 +84,7 @@ def enumeration(network, task_size):
 
     What `optimum` does up to 12 tasks; beyond that it takes so long that this is here only to show it.
     """
-    task_size, tasks = frames_of(network, task_size), network.N * network.M
+    task_size, tasks = frames(network, task_size), network.N * network.M
     if tasks > MOST_ENUMERATED_TASKS:
         raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
     best = np.empty((len(task_size), tasks), np.int32)
@@ -111,14 +102,16 @@ def enumeration(network, task_size):
 
 def enumeration_by_user(network, task_size):
     """Decide optimally by enumerating the 2**M decisions of each user, if Q is separable."""
-    if not hasattr(network, "optimum_by_user"):
-        raise ValueError(f"no users of a {type(network).__name__} can decide each for itself")
-    return network.optimum_by_user(frames_of(network, task_size))[1]
+    if not isinstance(network, MUMT):
+        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
+            f"users of a {type(network).__name__} cannot decide independently"
+        )
+    return network.optimum_by_user(frames(network, task_size))[1]
 
 
 def coordinate_descent(network, task_size):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
-    task_size = frames_of(network, task_size)
+    task_size = frames(network, task_size)
     decision = all_local(network, task_size)
     tasks = decision.shape[1]
     flips = np.eye(tasks, dtype=np.int32)[:, None]
@@ -147,9 +140,11 @@ def random(network, task_size, seed=0):
 
 def dual_heuristic(network, task_size):
     """Decide as a network's `lower_bound` does, which puts a price on what is shared."""
-    if not hasattr(network, "lower_bound"):
-        raise ValueError(f"no lower bound is known for a {type(network).__name__}")
-    return network.lower_bound(frames_of(network, task_size))[1]
+    if not isinstance(network, (JointMUMT, WPMEC)):
+        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
+            f"no lower bound is known for a {type(network).__name__}"
+        )
+    return network.lower_bound(frames(network, task_size))[1]
 
 
 def equal_split_optimum(network, task_size):
@@ -165,7 +160,7 @@ def equal_split_optimum(network, task_size):
 
 def fixed(network, task_size):
     """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
-    task_size = frames_of(network, task_size)
+    task_size = frames(network, task_size)
     return np.tile(best_fixed(network, task_size), (len(task_size), 1))
 
 
@@ -215,7 +210,7 @@ def by_chance(label):
 
 def _solved(solve, network, task_size, most_tasks):
     """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
-    task_size = frames_of(network, task_size)
+    task_size = frames(network, task_size)
     tasks = task_size.shape[1]
     step = max(1, most_tasks // tasks)
     decision = np.empty(task_size.shape, np.int32)
@@ -235,16 +230,20 @@ def _program(network, task_size):
     """Return Q of frames (B, N*M) as a linear program: cost, constraints, their least values.
 
     The variables are the B*N*M decisions, then a delay t for each user of each frame. With the four
-    costs of `task_costs`, Q is sum(x*(offloaded - local energy)) + sum(t) but for a constant, where
+    costs of `costs`, Q is sum(x*(offloaded - local energy)) + sum(t) but for a constant, where
     t >= sum(x*offloaded delay) and t >= sum((1-x)*local delay) for the user's tasks.
     """
     from scipy import sparse
 
     is_mumt = isinstance(network, MUMT) and network.separable
-    if not is_mumt or checks.overridden(network, MUMT, "user_utility", "user_costs"):
+    methods = ("user_utility", "user_costs")
+    own = [
+        name for name in methods if getattr(type(network), name, None) is not getattr(MUMT, name)
+    ]
+    if not is_mumt or own:
         raise ValueError(f"the solvers know MUMT's utility only, not {type(network).__name__}'s")
     network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
-    costs = network.task_costs(task_size.astype(float))
+    costs = network.costs(task_size.astype(float))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)
     users = len(local_delay) // network.M
 

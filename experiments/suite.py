@@ -6,8 +6,8 @@ compare schemes; another value of a parameter goes into the tuple of its sweep.
 
 from dataclasses import replace
 
+from ddlo.baselines import LABELS
 from ddlo.candidates import Flips, OrderPreserving
-from ddlo.rules import LABELS
 
 from . import plots, suite_wpmec
 from .experiment import Experiment, Setting

@@ -1,7 +1,7 @@
 """The experiments on WPMEC, and those that compare the rules of DDLO and DROO on both networks."""
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
-from MUMT import ENUMERATED_TASKS
+from ddlo.enumeration import ENUMERATED_TASKS
 
 from . import plots
 from .droo import AdaptiveOrderPreserving

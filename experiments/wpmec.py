@@ -17,11 +17,6 @@ online computation offloading in wireless powered mobile-edge computing networks
 allocated, the bound and the search of the optimum are ours.
 """
 
-if __name__ == "__main__":  # first, so that what ends the imports is told in one line, too
-    from ddlo.interruption import guard
-
-    guard()
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,11 +26,12 @@ import numpy as np
 from ddlo import checks
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.command_line import command_line
-from ddlo.dataset import reference_of
-from ddlo.inputs import Scale
-from ddlo.matfiles import read_mat
+from ddlo.data import Data
+from ddlo.enumeration import ENUMERATED_TASKS, all_decisions, in_blocks
+from ddlo.files import read_mat
+from ddlo.network import Network
+from ddlo.scale import Scale
 from main import DDLO, Parameters, run
-from MUMT import ENUMERATED_TASKS, all_decisions, in_blocks
 
 from .allocation import allocation, dual_value, greatest_dual, snr_level
 from .droo import AdaptiveDROO, AdaptiveOrderPreserving
@@ -46,15 +42,16 @@ FRAMES_AT_A_TIME = 500
 KEYS = ("input_h", "output_mode", "output_obj")  # of DROO's files
 
 
-class WPMEC:
+class WPMEC(Network, compiled=True):
     """A wireless powered network of N devices, each with one task: to offload, or to compute locally.
 
     The state of a time frame is the channel gains, (N,): finite, and not negative. A device with gain
-    0 is off: it is not charged, and its decision has no meaning. Has what ddlo/network.py knows of a
-    network. Raises ValueError if N or a weight is out of its range.
+    0 is off: it is not charged, and its decision has no effect. Raises ValueError if N or a weight is
+    out of its range.
     """
 
     M = 1
+    has_task_sizes = False
     harvested_power = 0.7 * 3  # mu*P: conversion efficiency times transmit power of the AP, W
     cycles_per_bit = 100  # phi, of local computing
     energy_coefficient = 1e-26  # k, of the devices' processors
@@ -72,7 +69,6 @@ class WPMEC:
             raise ValueError(f"weights must have shape ({self.N},), got {self.weights.shape}")
         checks.every("weights", self.weights, self.weights > 0, "> 0")
         checks.finite("weights", self.weights)
-        self.state_size = self.N  # which says that it is no task sizes
 
     def compute_Q(self, gains, decision):
         """Return Q = 1/R in s/bit of decisions: smaller is better.
@@ -94,7 +90,7 @@ class WPMEC:
             If a shape, a gain or a decision is not as above.
         """
         gains, decision = self.checked(gains, decision)
-        Q = self.utility(self.task_costs(gains), decision, np)
+        Q = self.utility(self.costs(gains), decision, np)
         return float(Q) if Q.ndim == 0 else Q
 
     def computation_rate(self, gains, decision):
@@ -104,12 +100,12 @@ class WPMEC:
     def time_allocation(self, gains, decision):
         """Return the best a (...) and tau (..., N), shares of the time frame; as `compute_Q`."""
         gains, decision = self.checked(gains, decision)
-        a, tau, _ = allocation(self.task_costs(gains), decision, np)
+        a, tau, _ = allocation(self.costs(gains), decision, np)
         return (float(a) if a.ndim == 0 else a), tau
 
     # The pieces of compute_Q that compiled code shares
 
-    def task_costs(self, gains):
+    def costs(self, gains):
         """Return l_n, g_n and e_n of channel gains (..., N), see above: float64 (3, ..., N)."""
         gains = np.asarray(gains, float)
         eta1 = self.harvested_power ** (1 / 3) / self.cycles_per_bit
@@ -119,7 +115,7 @@ class WPMEC:
         return np.stack([local, eta2 * gains**2, np.broadcast_to(speed, gains.shape)])
 
     def utility(self, costs, decision, xp=np):
-        """Return Q (...) of float64 decisions (..., N), from `task_costs`."""
+        """Return Q (...) of float64 decisions (..., N), from `costs`."""
         a, tau, level = allocation(costs, decision, xp)
         local = xp.sum((1 - decision) * costs[0], axis=-1) * a ** (1 / 3)
         return 1 / (local + xp.sum(decision * costs[2] * tau * level, axis=-1))
@@ -170,7 +166,7 @@ class WPMEC:
         """
 
         def bound(gains):
-            costs = self.task_costs(gains)
+            costs = self.costs(gains)
             _, most, decisions = greatest_dual(costs)
             best = self.utility(costs, decisions).argmin(axis=0)
             # Rounding must not lift the bound above the optimum.
@@ -185,7 +181,7 @@ class WPMEC:
         return *self.lower_bound(gains), "lower bound"
 
     def _best_of_all(self, gains):
-        costs, everything = self.task_costs(gains), all_decisions(self.N)
+        costs, everything = self.costs(gains), all_decisions(self.N)
         price, _, decisions = greatest_dual(costs)
         known = 1 / self.utility(costs, decisions).min(axis=0)  # a rate that can be had
         local, gain, speed = costs
@@ -199,18 +195,17 @@ class WPMEC:
         return Q[first], everything[number[first]]
 
     def _in_blocks(self, function, gains):
-        gains = checks.block("gains", self.checked_sizes(gains))
-        return in_blocks(function, gains, self.N, FRAMES_AT_A_TIME)
+        return in_blocks(function, self.check_state(gains), FRAMES_AT_A_TIME)
 
     # Checks
 
     def checked(self, gains, decision):
         """Return gains and decisions as float64 arrays. Raises ValueError, as compute_Q."""
-        gains, decision = self.checked_sizes(gains), checks.array("decision", decision)
+        gains, decision = self.check_state(gains), checks.array("decision", decision)
         checks.last_axis("decision", decision, self.N, f"{self.N} devices")
         return gains, checks.binary("decision", decision)
 
-    def checked_sizes(self, gains):
+    def check_state(self, gains):
         """Return channel gains as a float64 array. Raises ValueError, as compute_Q."""
         gains = checks.array("gains", gains)
         checks.last_axis("gains", gains, self.N, f"{self.N} devices")
@@ -239,9 +234,8 @@ def load_gains(path):
     Returns
     -------
     network : WPMEC, of as many devices as the file has, with DROO's weights
-    gains : float64 array (samples, N), input_h of the file
-    gain_min : float64 array (samples,), the Q of its output_mode
-    reference : "optimum", or beyond 12 devices, where nobody can tell, "best known utility"
+    data : Data, with gains and the Q of the file's decisions; "optimum", or beyond 12 devices, where
+        nobody can tell, "best known utility"
 
     Raises
     ------
@@ -282,7 +276,7 @@ def load_gains(path):
                 f"{path}: output_obj of sample {np.arange(samples)[part][i]} must be {1 / Q[i]:.8g} "
                 f"bit/s, {what}, got {rate[part][i]:.8g}"
             )
-    return network, gains, gain_min, "optimum" if is_enumerable else "best known utility"
+    return network, Data(gains, gain_min, "optimum" if is_enumerable else "best known utility")
 
 
 @dataclass
@@ -316,9 +310,9 @@ def main(options):
     if o.data is None:
         network = WPMEC(o.users)
         gains = channel_gains(o.samples, o.users, o.seed)
-        data = (gains, *reference_of(network, gains)[::2])
+        data = Data.generate(network, states=gains)
     else:
-        network, *data = load_gains(o.data)
+        network, data = load_gains(o.data)
     candidates = {
         "DDLO": None,
         "DROO": OrderPreserving(o.K),
@@ -337,7 +331,7 @@ def main(options):
         show=o.show,
     )
     algorithm = AdaptiveDROO if o.rule == "adaptive" else DDLO
-    return run(parameters, network, tuple(data), candidates, algorithm)
+    return run(parameters, network, data, candidates, algorithm)
 
 
 if __name__ == "__main__":

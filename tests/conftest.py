@@ -1,6 +1,5 @@
-"""What the tests share: the published data set, its network, command lines and processes."""
+"""Shared by all tests: the published data set, its network, command lines and processes."""
 
-import dataclasses
 import os
 import re
 import signal
@@ -8,85 +7,47 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-import main
-from ddlo.command_line import command_line
-from ddlo.dataset import load_data
-from MUMT import MUMT, Constants
+from ddlo.command_line import run_command
+from ddlo.data import Data
+from MUMT import MUMT
 
-# A shell has its background processes ignore Ctrl-C, and so would those that the tests interrupt.
+# A shell makes its background jobs ignore Ctrl-C; the tests send it to their processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# No deadline, as machines differ; FUZZ=20 tries 20 times as many examples, and others each time.
+FUZZ = int(os.environ.get("FUZZ", "0"))
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=not FUZZ,
+    database=None,
+    max_examples=100 * max(1, FUZZ),
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "MUMT_data_3X3.mat"
-
-# Users edit the parameters at the top of main.py, on which no test is to depend.
-RELEASED = {each.name: each.default for each in dataclasses.fields(Constants)} | {
-    "data": DATA,
-    "users": 3,
-    "tasks": 3,
-    "bandwidth": "equal",
-    "uplink": 100,
-    "frames": 20000,
-    "net_num": 3,
-    "hidden": (120, 80),
-    "learning_rate": 0.01,
-    "training_interval": 10,
-    "batch_size": 128,
-    "memory_size": 1024,
-    "flips": 0,
-    "user_flips": 0,
-    "recombine": False,
-    "seed": 0,
-    "resume": None,
-    "frozen": False,
-    "checkpoint": None,
-    "device": None,
-    "out": None,
-    "show": False,
-}
-OWN = {each.name: each.default for each in dataclasses.fields(main.Parameters)}
-for each in dataclasses.fields(main.Parameters):
-    each.default = RELEASED[each.name]
-    setattr(main.Parameters, each.name, each.default)
-    of_init = main.Parameters.__init__
-    if each.kw_only:
-        of_init.__kwdefaults__[each.name] = each.default
-of_init.__defaults__ = tuple(
-    each.default for each in dataclasses.fields(main.Parameters) if not each.kw_only
-)
-
-
-def released_options(*given):
-    """Return options of main.py that make its own parameters the released ones, but for those given."""
-    options = []
-    for name, value in RELEASED.items():
-        option = f"--{name.replace('_', '-')}"
-        if OWN[name] == value or option in given:
-            continue
-        if isinstance(value, bool):
-            options.append(option if value else option.replace("--", "--no-", 1))
-        else:
-            options += [option, *(value if isinstance(value, tuple) else [value])]
-    return options
 
 
 def command(module):
     """Return a function of monkeypatch and arguments that runs a module's command line here.
 
-    The module is main or one of the experiments. The function returns what the command exits with: a
-    message or a code, or None if it ends well.
+    It returns the error message of the command, an exit code if there is none, or None if all is well.
     """
 
     def cli(monkeypatch, *arguments):
         name = module.__name__.split(".")[-1]
         names = ("run", "Parameters") if name == "main" else ("main", "Options")
+        shown = []
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        try:
-            command_line(*(getattr(module, name) for name in names))
-        except SystemExit as end:
-            return end.code
+        with monkeypatch.context() as patch:
+            patch.setattr("ddlo.command_line.show_error", shown.append)
+            code = run_command(*(getattr(module, each) for each in names))
+        assert len(shown) <= 1
+        return shown[0] if shown else code or None
 
     return cli
 
@@ -117,9 +78,15 @@ def network():
 
 
 @pytest.fixture(scope="session")
-def published(network):
+def data(network):
+    """The published data set."""
+    return Data.load(DATA, network)
+
+
+@pytest.fixture(scope="session")
+def published(data):
     """task_size (20000, 9) and gain_min (20000,) of the published data set."""
-    return load_data(DATA, network)[:2]
+    return data.states, data.gain_min
 
 
 def check_figure(path):

@@ -38,7 +38,7 @@ def of_experiment(runs, name):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 11
+    assert len(EXAMPLES) == 12
 
 
 @pytest.mark.slow

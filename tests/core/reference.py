@@ -41,7 +41,7 @@ class OnlyQ:
 
     def __init__(self, N, M):
         self.N, self.M = N, M
-        self.bandwidth = np.array([12.5, 7])  # with a meaning of its own
+        self.bandwidth = np.array([12.5, 7])  # not a bandwidth of MUMT
 
     def compute_Q(self, task_size, decision):
         return MUMT(self.N, self.M).compute_Q(task_size, decision)

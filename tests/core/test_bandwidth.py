@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from ddlo.bandwidth import JointMUMT
-from MUMT import MUMT, all_decisions
+from ddlo.enumeration import all_decisions
+from MUMT import MUMT
 
 from .reference import frames, user_values, utility_of
 
@@ -92,7 +93,7 @@ def test_allocation_by_hand():
 
 
 class Weightless(JointMUMT):
-    """With an __init__ of its own, as users write them."""
+    """With its own __init__, as users write them."""
 
     def __init__(self):
         super().__init__(3, 3, delay_weight=0)
@@ -133,7 +134,7 @@ def test_many_users_in_compiled_code_give_the_same_bits():
 
     network, random = JointMUMT(8, 2, uplink_bandwidth=24), np.random.default_rng(0)
     d, x = random.integers(10, 31, (500, 16)), random.integers(0, 2, (7, 500, 16)).astype(float)
-    costs = network.task_costs(d)
+    costs = network.costs(d)
 
     @tf.function(jit_compile=True)
     def compiled(costs, x):
@@ -246,8 +247,8 @@ class Twice(JointMUMT):
 
 
 class FourCosts(JointMUMT):
-    def task_costs(self, task_size):
-        return super().task_costs(task_size)[:4]
+    def costs(self, task_size):
+        return super().costs(task_size)[:4]
 
 
 @pytest.mark.parametrize("kind", [Priorities, Slowest, Twice])
@@ -274,10 +275,10 @@ def test_recombined_decisions_of_joint_bandwidth(published):
     x = np.random.default_rng(0).integers(0, 2, (6, 500, 9)).astype(float)
     Q = network.compute_Q(d, x)
     best = x[Q.argmin(axis=0), np.arange(500)]
-    recombined = network.recombine(network.task_costs(d), x, best)
+    recombined = network.recombine(network.costs(d), x, best)
     # All parts are some candidate's, and on the whole the decisions become far better.
-    parts, of_all = recombined.reshape(500, 3, 3), x.reshape(6, 500, 3, 3)
-    assert (parts == of_all).all(axis=3).any(axis=0).all()
+    parts, all_parts = recombined.reshape(500, 3, 3), x.reshape(6, 500, 3, 3)
+    assert (parts == all_parts).all(axis=3).any(axis=0).all()
     gain_min = network.optimum(d)[0]
     before = np.mean(gain_min / Q.min(axis=0))
     assert np.mean(gain_min / network.compute_Q(d, recombined)) > before + 0.03
@@ -292,4 +293,4 @@ def test_recombined_decisions_of_joint_bandwidth(published):
         found = priced(network, d[i], recombined[i], level)
         np.testing.assert_allclose(found, cheapest, rtol=1e-9)
     # Of the best candidate alone nothing else can be made.
-    np.testing.assert_array_equal(network.recombine(network.task_costs(d), best[None], best), best)
+    np.testing.assert_array_equal(network.recombine(network.costs(d), best[None], best), best)

@@ -35,23 +35,23 @@ def flipped(logits, flips, users):
     tasks = len(logits) // users
     candidates = np.tile(logits > 0, (flips, 1))
     for user in range(users):
-        of_user = range(user * tasks, (user + 1) * tasks)
-        least_confident = sorted(of_user, key=lambda task: abs(logits[task]))[:flips]
+        user_tasks = range(user * tasks, (user + 1) * tasks)
+        least_confident = sorted(user_tasks, key=lambda task: abs(logits[task]))[:flips]
         for candidate, task in zip(candidates, sorted(least_confident)):
             candidate[task] = not candidate[task]
     return candidates
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LOGITS, st.integers(0, 6), st.integers(0, 2))
 def test_flips_are_those_of_the_least_confident_tasks(logits, flips, user_flips):
     candidates = candidates_of(Flips(flips, user_flips, users=3), logits)
     assert candidates.shape == (2 * (1 + flips + user_flips), 4, 6)
     for k, i in np.ndindex(2, 4):
-        own, others, of_users = np.split(candidates[k::2, i], [1, 1 + flips])
+        own, single, by_user = np.split(candidates[k::2, i], [1, 1 + flips])
         np.testing.assert_array_equal(own[0], logits[k, i] > 0)
-        np.testing.assert_array_equal(others, flipped(logits[k, i], flips, 1))
-        np.testing.assert_array_equal(of_users, flipped(logits[k, i], user_flips, 3))
+        np.testing.assert_array_equal(single, flipped(logits[k, i], flips, 1))
+        np.testing.assert_array_equal(by_user, flipped(logits[k, i], user_flips, 3))
 
 
 def quantised(logits, K):
@@ -66,7 +66,7 @@ def quantised(logits, K):
     return candidates
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LOGITS, st.integers(1, 7))
 def test_order_preserving_quantisation_is_that_of_droo(logits, K):
     candidates = candidates_of(OrderPreserving(K), logits[:1])

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from ddlo import backend
 from ddlo.candidates import Flips, OrderPreserving, threshold
-from ddlo.compiled import compile_loop
-from ddlo.inputs import Scale
+from ddlo.loop import compile_loop
+from ddlo.scale import Scale
 from main import DDLO
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -144,7 +145,7 @@ def test_first_training_step_is_due_at_512_entries(interval, first):
     assert mem.memory_counter + mem.frames_to_training == first
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 70),
     st.integers(1, 300),
@@ -271,7 +272,7 @@ def test_diverging_training_stops_with_a_message(shared):
     shared.set_weights(weights)
     with pytest.raises(FloatingPointError) as error:
         shared.encode(*frames(10))
-    for found in ("DNN 2", "training step 2", "learning_rate, 0.02"):
+    for found in ("DNN 2", "training step 2", "0.02 here"):
         assert found in str(error.value)
 
 
@@ -305,7 +306,7 @@ def test_candidate_rules_in_files(tmp_path):
         assert_same_state(loaded, mem)
     mem = MemoryDNN([9, 5, 9], 1, candidates=tasks_in_threes)
     mem.save(tmp_path / "own")
-    with pytest.raises(ValueError, match=r"tasks_in_threes.*load\(path, candidates=\)"):
+    with pytest.raises(ValueError, match=r"tasks_in_threes.*candidates="):
         MemoryDNN.load(tmp_path / "own")
     assert_same_state(MemoryDNN.load(tmp_path / "own", candidates=tasks_in_threes), mem)
     replaced = MemoryDNN.load(tmp_path / "ours", candidates=tasks_in_threes)
@@ -340,6 +341,8 @@ def test_load_refuses(tmp_path):
         whole | {"parameters": json.dumps(parameters | {"candidates": {"rule": "Flips", "K": 3}})},
         whole | {"parameters": "{"},
         whole | {"memory_counter": -5},
+        whole | {"memory": np.full_like(whole["memory"], np.nan)},
+        whole | {"variable_3": np.full_like(whole["variable_3"], np.inf)},
         whole | {"memory": whole["memory"][:1]},
         whole | {"cost_his": whole["cost_his"][:0]},
     ]
@@ -430,7 +433,7 @@ def test_decode_of_one_frame_is_a_list_that_scripts_extend():
 
 
 def trained(frames_before, change, frames_after, save=None):
-    """A MemoryDNN that learns, is changed, and goes on."""
+    """A MemoryDNN that learns, is changed, and continues."""
     net = MemoryDNN([9, 5, 9], 2, seed=3)
     h, m = (array[: frames_before + frames_after] for array in frames(700))
     net.encode(h[:frames_before], m[:frames_before])
@@ -519,7 +522,7 @@ def test_numpys_seed_makes_an_unseeded_one_reproducible():
 
 
 class Own(MemoryDNN):
-    """A subclass with an attribute of its own."""
+    """A subclass with another attribute."""
 
     note = None
 
@@ -536,24 +539,66 @@ def test_copies_and_pickles_resume_alike(copied):
     assert other.candidates == net.candidates and other.scale == net.scale
     assert_same_state(net, other)
     net.encode(h[600:], m[600:])
-    assert other.memory_counter == 601  # a copy of its own
+    assert other.memory_counter == 601
     other.encode(h[600:], m[600:])
     assert_same_state(net, other)
     assert net.cost_his == other.cost_his
 
 
 def test_scale_is_saved_with_the_model(tmp_path):
-    net = MemoryDNN([2, 2], 1, seed=0)
-    DDLO(net, MUMT(1, 2), scale=Scale((0, 1e-7), (5, 3e-6)))
-    net.save(tmp_path / "model")
-    loaded = DDLO(MemoryDNN.load(tmp_path / "model"), MUMT(1, 2))
-    assert loaded.scale == Scale((0, 1e-7), (5, 3e-6))
-    np.testing.assert_allclose(loaded.scale([[0, 3e-6], [2.5, 1e-7]]), [[-100, 100], [0, -100]])
-    DDLO(net, MUMT(1, 2), scale=np.sqrt)
-    net.save(tmp_path / "model")
-    with pytest.raises(ValueError, match=r"scale 'sqrt' is a custom one, to be given as load"):
+    scale = Scale((0, 1e-7), (5, 3e-6))
+    MemoryDNN([2, 2], 1, seed=0, scale=scale).save(tmp_path / "model")
+    assert MemoryDNN.load(tmp_path / "model").scale == scale
+    MemoryDNN([2, 2], 1, seed=0, scale=np.sqrt).save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"scale 'sqrt' is custom .* scale="):
         MemoryDNN.load(tmp_path / "model")
     assert MemoryDNN.load(tmp_path / "model", scale=np.sqrt).scale is np.sqrt
+
+
+def test_inputs_far_outside_the_range_warn_once(published):
+    task_size = 100 * published[0][:3]
+    net = MemoryDNN([9, 5, 9], 2)
+    with pytest.warns(UserWarning, match=r"far outside -100 to 100.*Scale\.of\(states\)"):
+        net.decode(10 * task_size[0] - 200)
+    scaled = MemoryDNN([9, 5, 9], 2, scale=Scale.of(task_size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaled.decode(scaled.scale(task_size))
+        net.decode(10 * task_size[1] - 200)  # not again
+
+
+class Tanh(MemoryDNN, compiled=True):
+    """Other layers."""
+
+    def forward(self, weights, h, xp=np):
+        w1, b1, w2, b2 = weights
+        return xp.tanh(h @ w1 / 100 + b1[:, None]) @ w2 + b2[:, None]
+
+
+def test_other_layers_decide_alike_everywhere_and_train_as_they_are(published):
+    nets = [Tanh([9, 20, 9], 3, seed=3, learning_rate=0.001) for _ in range(2)]
+    loop, plain = compile_loop(DDLO(nets[0], MUMT(3, 3))), DDLO(nets[1], MUMT(3, 3))
+    for mine, others in zip(loop(published[0][:1237]), plain.decide_and_learn(published[0][:1237])):
+        np.testing.assert_array_equal(mine, others)
+    assert_same_state(*nets)
+    # One training step, in double precision. Bias correction undoes beta1 in Adam's first step.
+    net = Tanh([9, 20, 9], 1, seed=0)
+    net.remember(*frames(1023))
+    sample = np.arange(128)[None]
+    w1, b1, w2, b2 = (w[0].astype(float) for w in net.get_weights())
+    h, y = net.memory[:128, :9].astype(float), net.memory[:128, 9:]
+    hidden = np.tanh(h @ w1 / 100 + b1)
+    dz = (1 / (1 + np.exp(-(hidden @ w2 + b2))) - y) / y.size
+    gradient = h.T @ (dz @ w2.T * (1 - hidden**2)) / 100
+    net.learn(sample)
+    root = np.sqrt(1 - 0.999)
+    step = -0.01 * root * gradient / (root * np.abs(gradient) + 1e-8)
+    np.testing.assert_allclose(net.get_weights()[0][0] - w1, step, atol=1e-5)
+
+
+def test_constant_states_do_not_give_inputs_of_zero(published):
+    d = np.repeat(published[0][:1], 100, axis=0)
+    assert (Scale.of(d)(d) == 100).all()
 
 
 def test_scale_of_training_samples(published):
@@ -563,7 +608,7 @@ def test_scale_of_training_samples(published):
     small = Scale.of(0.1 * d)
     np.testing.assert_allclose(small(0.1 * d), 10 * d - 200, atol=1e-11)
     d[:, 4] = 0  # a user without a task
-    assert (Scale.of(d)(d)[:, 4] == 0).all()
+    assert (Scale.of(d)(d)[:, 4] == 100).all()
     with pytest.raises(ValueError, match="low must be <= high, got 3.0 and 2.0"):
         Scale(3, 2)
     with pytest.raises(ValueError, match="high must be finite"):

@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ddlo.bandwidth import JointMUMT
+from ddlo.enumeration import enumerate_decisions
 from experiments.plain import plain_Q
-from MUMT import MUMT, enumerate_decisions
+from MUMT import MUMT
 
 from ..conftest import DATA
 from .reference import Penalty, frames, utility_of
@@ -198,7 +199,7 @@ def test_recombined_decision_is_the_best_of_all_parts(case, random):
     N, M, _, x = case
     d = np.array([random.randint(10, 30) for _ in range(N * M)])
     for network in (MUMT(N, M), *([Priorities(N, M)] if N == 3 else [])):
-        candidates, costs = x[:, None].astype(float), network.task_costs(d[None] * 1.0)
+        candidates, costs = x[:, None].astype(float), network.costs(d[None] * 1.0)
         (recombined,) = network.recombine(costs, candidates, candidates[0])
         parts = x.reshape(-1, N, M)
         combinations = itertools.product(range(len(parts)), repeat=N)

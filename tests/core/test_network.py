@@ -9,16 +9,16 @@ import scipy.io
 import main
 from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import OrderPreserving
-from ddlo.comparison import compared, precision
-from ddlo.compiled import can_compile, compile_loop
-from ddlo.dataset import generate, load_data, save_data
-from ddlo.network import check_network, describe_network, one_frame
+from ddlo.data import Data, precision
+from ddlo.enumeration import enumerate_decisions
+from ddlo.loop import compile_loop
+from ddlo.network import Network, as_network, check_network, describe_network, one_frame
 from main import DDLO, Parameters
 from memory import MemoryDNN
-from MUMT import MUMT, RELEASED_NAMES, enumerate_decisions
+from MUMT import MUMT, SYMBOLS
 
-from .reference import utility_of
-from .test_run import history_of, untrained
+from .reference import OnlyQ, Penalty, utility_of
+from .test_main import history_of, untrained
 
 WEIGHTS = [[1], [2], [4]]  # of users
 
@@ -34,7 +34,7 @@ def decisions(number, tasks=9, seed=1):
 # Constants per user or task
 
 
-@pytest.mark.parametrize("name", RELEASED_NAMES.values())
+@pytest.mark.parametrize("name", sorted(set(SYMBOLS.values())))
 @pytest.mark.parametrize("kind", [MUMT, JointMUMT])
 def test_array_of_equal_constants_is_the_constant(name, kind):
     value = 2 * getattr(MUMT(1, 1), name)
@@ -50,15 +50,15 @@ def test_array_of_equal_constants_is_the_constant(name, kind):
         )
 
 
-@pytest.mark.parametrize("name", [n for n in RELEASED_NAMES.values() if n != "uplink_bandwidth"])
+@pytest.mark.parametrize("name", sorted({*SYMBOLS.values()} - {"uplink_bandwidth"}))
 def test_constants_of_users_are_those_of_a_network_of_each(name):
     values = getattr(MUMT(1, 1), name) * np.array([1.0, 2, 4])
     network, d, x = MUMT(3, 2, **{name: values[:, None]}), frames(20, 6), decisions(20, 6)
     Q = 0
     for n, value in enumerate(values):
-        of_user = slice(2 * n, 2 * n + 2)
+        user = slice(2 * n, 2 * n + 2)
         alone = MUMT(1, 2, uplink_bandwidth=12.5 / 3, **{name: value})
-        Q = Q + alone.compute_Q(d[:, of_user], x[:, of_user])
+        Q = Q + alone.compute_Q(d[:, user], x[:, user])
     np.testing.assert_allclose(network.compute_Q(d, x), Q, rtol=1e-12)
     np.testing.assert_array_equal(network.optimum(d)[0], enumerate_decisions(network, d)[0])
 
@@ -115,7 +115,7 @@ def test_constants_that_are_refused(kind, constants, message):
     assert network == kind(3, 3)  # as before
 
 
-@pytest.mark.parametrize("released, name", RELEASED_NAMES.items())
+@pytest.mark.parametrize("released, name", SYMBOLS.items())
 def test_constants_can_be_set_by_both_names(released, name):
     value = 3 * getattr(MUMT(1, 1), name)
     networks = [MUMT(2, 2) for _ in range(3)]
@@ -123,7 +123,8 @@ def test_constants_can_be_set_by_both_names(released, name):
     setattr(networks[1], name, value)
     for network in networks[:2]:
         assert getattr(network, released) == getattr(network, name) == value
-        assert network == MUMT(2, 2, **{name: value}) != networks[2]
+        assert network == MUMT(2, 2, **{name: value}) == MUMT(2, 2, **{released: value})
+        assert network != networks[2]
         assert (network.optimum(frames(5, 4))[0] != networks[2].optimum(frames(5, 4))[0]).any()
         with pytest.raises(ValueError, match=f"{name} must be .* got -1"):
             setattr(network, released, -1)
@@ -146,19 +147,19 @@ def test_task_of_size_0_is_no_task(kind, tmp_path):
     np.testing.assert_allclose(network.optimum(d)[0], others.optimum(rest)[0], rtol=1e-9)
     d[7] = 0
     assert network.compute_Q(d[7], decisions(1)[0]) == 0
-    save_data(tmp_path / "data.mat", generate(network, task_size=d))
-    assert load_data(tmp_path / "data.mat", network)[1][7] == 0
+    Data.generate(network, states=d).save(tmp_path / "data.mat", network)
+    assert Data.load(tmp_path / "data.mat", network).gain_min[7] == 0
     main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"), network)
     history = history_of(tmp_path / "out")
     assert (history["gain_ratio"][0, history["index"][0] == 7] == 1).all()
     assert history["gain_ratio"].max() <= 1
 
 
-# Networks of one's own
+# Custom networks
 
 
-class Late(MUMT):
-    """A custom utility in the middle of MUMT: who takes longer than a minute pays."""
+class Late(MUMT, compiled=True):
+    """A custom utility inside MUMT: a user who takes longer than a minute pays."""
 
     penalty = 50
 
@@ -168,42 +169,99 @@ class Late(MUMT):
         return energy + delay + xp.where(delay > 60, float(self.penalty), 0.0)
 
 
-class NotCompilable(Late):
+class LateFrameByFrame(Late):
+    """The same, but it does not say that it can be compiled."""
+
+
+class LateInNumPy(Late, compiled=True):
+    """The same, but it cannot be compiled: TensorFlow does not multiply booleans by numbers."""
+
     def user_utility(self, costs, decision, xp=np):
         energy, local, offload = self.user_costs(costs, decision, xp)
         delay = xp.maximum(local, offload)
-        return (
-            energy + delay + self.penalty * (delay > 60)
-        )  # no booleans times numbers in TensorFlow
+        return energy + delay + self.penalty * (delay > 60)
 
 
-def test_utility_that_cannot_be_compiled_runs_step_by_step(tmp_path, capsys):
-    save_data(tmp_path / "data.mat", generate(Late(3, 3), 300))
-    reports = []
-    for network in (Late(3, 3), NotCompilable(3, 3)):
-        assert can_compile(DDLO(MemoryDNN([9, 9], 1), network))
-        parameters = Parameters(
-            data=tmp_path / "data.mat", frames=700, hidden=(), out=tmp_path / "out"
+def test_utility_gives_the_same_run_compiled_and_frame_by_frame(tmp_path, capsys):
+    data, reports = Data.generate(Late(3, 3), 300), []
+    for kind in (Late, LateFrameByFrame, LateInNumPy):
+        parameters = Parameters(frames=700, hidden=(), out=tmp_path / "out")
+        reports.append(main.run(parameters, kind(3, 3), data))
+        shown = capsys.readouterr().err
+        assert shown.count("\n") == (kind is not Late) and ("frame by frame" in shown) == bool(
+            shown
         )
-        reports.append(main.run(parameters, network))
-        told = capsys.readouterr().err
-        assert ("step by step" in told and told.count("\n") == 1) == (type(network) is not Late)
+        assert ("LateFrameByFrame(Late, compiled=True)" in shown) == (kind is LateFrameByFrame)
         saved = json.loads((tmp_path / "out" / "parameters.json").read_text())["network"]
-        assert saved["class"] == type(network).__name__ and saved["penalty"] == 50
-    assert reports[0]["mean_gain_ratio"] == reports[1]["mean_gain_ratio"]
-    assert reports[0]["mean_utility"] == reports[1]["mean_utility"]
+        assert saved["class"] == kind.__name__ and saved["penalty"] == 50
+    for report in reports[1:]:
+        assert report["mean_gain_ratio"] == reports[0]["mean_gain_ratio"]
+        assert report["mean_utility"] == reports[0]["mean_utility"]
+
+
+def test_overridden_compute_Q_counts_and_cannot_be_compiled(published):
+    network, d = Penalty(3, 3), published[0][:50]
+    net = MemoryDNN([9, 5, 9], 5, seed=0)
+    k, _ = DDLO(net, network).decide(d)
+    expected = network.compute_Q(d, net.decode(net.scale(d))).argmin(axis=0)
+    np.testing.assert_array_equal(k, expected)
+    assert (k != DDLO(net, MUMT(3, 3)).decide(d)[0]).any()
+    with pytest.raises(TypeError, match="Own needs costs and utility"):
+        type("Own", (MUMT,), {"compute_Q": Penalty.compute_Q}, compiled=True)
+
+
+def test_utility_that_is_not_compute_Q_is_refused(published):
+    class Other(MUMT):
+        def compute_Q(self, task_size, decision):
+            return super().compute_Q(task_size, decision) + 1
+
+        def utility(self, costs, decision, xp=np):
+            return super().utility(costs, decision, xp) + np.asarray(decision)[..., 0]
+
+    with pytest.raises(ValueError, match="utility of Other must return what compute_Q does"):
+        check_network(Other(3, 3), published[0][:5])
+
+
+def test_plain_object_is_a_network_with_defaults():
+    network = as_network(OnlyQ(2, 3))
+    assert isinstance(network, Network) and isinstance(network, OnlyQ)
+    assert network.state_size == 6 and network.scale is None and not network.separable
+    assert type(network).__name__ == "OnlyQ" and as_network(network) is network
+    assert network.energy_and_delays(np.zeros(6), np.zeros(6)) is None
+
+    class Fading(OnlyQ):
+        def __init__(self):
+            super().__init__(2, 3)
+            self.state_size = 8
+
+    own = Fading()
+    assert as_network(own).state_size == 8 and not as_network(own).has_task_sizes
+    network = as_network(own)
+    own.bandwidth = 3
+    assert network.bandwidth == 3  # later changes count
+
+
+def test_net_and_network_must_fit():
+    with pytest.raises(ValueError, match="12 inputs and 12 outputs, .* got 9 and 9"):
+        DDLO(MemoryDNN([9, 5, 9], 1), MUMT(4, 3))
+    for network in (OnlyQ(3, 3), Penalty(3, 3)):
+        with pytest.raises(ValueError, match="recombine needs .* got"):
+            DDLO(MemoryDNN([9, 5, 9], 1), network, recombine=True)
+    for thing, found in ((object(), "object without N and M"), (MUMT, "the class MUMT")):
+        with pytest.raises(ValueError, match=f"network must have .* got {found}"):
+            DDLO(MemoryDNN([9, 5, 9], 1), thing)
 
 
 def test_constants_of_a_data_set_are_compared(tmp_path):
-    save_data(tmp_path / "data.mat", generate(MUMT(2, 2, delay_weight=[[1], [2]]), 20))
-    assert load_data(tmp_path / "data.mat", MUMT(2, 2, delay_weight=[[1], [2]]))[2] == "optimum"
+    network = MUMT(2, 2, delay_weight=[[1], [2]])
+    Data.generate(network, 20).save(tmp_path / "data.mat", network)
+    assert Data.load(tmp_path / "data.mat", network).reference == "optimum"
     other = MUMT(2, 2, edge_cost_per_bit=2e-7)
     with pytest.raises(ValueError) as error:
-        load_data(tmp_path / "data.mat", other)
+        Data.load(tmp_path / "data.mat", other)
     message = str(error.value)
     assert "edge_cost_per_bit is 1.5e-07 in the file, 2e-07 in this run" in message
     assert "delay_weight is [1.0, 2.0] in the file, 1 in this run" in message
-    assert "--users 2 --tasks 2 --edge-cost-per-bit 2e-07 makes the right one" in message
     assert "uplink" not in message
     assert "Constants" not in describe_network(other) and describe_network(other)["N"] == 2
 
@@ -226,12 +284,12 @@ def test_attributes_that_are_constants(tmp_path):
     assert described["words"] == "text" and described["several"] == [1, 2.5]
     assert described["own"] == [[1, 0], [0, 1]] and described["delay_weight"] == 1
     assert not {"ragged", "nothing", "table", "separable", "compute_Q"} & described.keys()
-    save_data(tmp_path / "data.mat", generate(Attributes(), 20))
-    assert load_data(tmp_path / "data.mat", Attributes())[0].shape == (20, 4)
+    Data.generate(Attributes(), 20).save(tmp_path / "data.mat", Attributes())
+    assert Data.load(tmp_path / "data.mat", Attributes()).states.shape == (20, 4)
     other = Attributes()
     other.own = 2 * np.eye(2)
     with pytest.raises(ValueError, match=r"own is \[\[1.0, 0.0\], \[0.0, 1.0\]\] in the file"):
-        load_data(tmp_path / "data.mat", other)
+        Data.load(tmp_path / "data.mat", other)
 
 
 class Channel:
@@ -268,13 +326,13 @@ def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
     assert "gain_ratio" not in history_of(tmp_path / "out")
     assert "mean utility" in capsys.readouterr().out
     # In a file as well.
-    save_data(tmp_path / "channel.mat", generate(network, task_size=state))
-    np.testing.assert_array_equal(load_data(tmp_path / "channel.mat", network)[1], gain_min)
-    with pytest.raises(ValueError, match="states of Channel must be given"):
-        generate(network, 20)
+    Data.generate(network, states=state).save(tmp_path / "channel.mat", network)
+    np.testing.assert_array_equal(Data.load(tmp_path / "channel.mat", network).gain_min, gain_min)
+    with pytest.raises(ValueError, match="states of Channel are not task sizes"):
+        Data.generate(network, 20)
 
 
-class NoLicence(MUMT):
+class NoLicence(MUMT, compiled=True):
     """User 1 may not offload, and says so; the DNNs' inputs are task sizes / 10."""
 
     @staticmethod
@@ -293,21 +351,33 @@ class NoLicence(MUMT):
 
 def test_what_is_not_allowed_is_not_decided_and_inputs_are_scaled_as_the_network_says(tmp_path):
     network, histories = NoLicence(3, 3), []
-    data = generate(network, samples=300)
-    assert not data["gain_mode"][:, :3].any()
-    arrays = (data["task_size"], data["gain_min"][0])
+    data = Data.generate(network, samples=300)
+    assert not data.gain_mode[:, :3].any()
     for name in ("compiled", "plain"):
         parameters = Parameters(frames=700, out=tmp_path / name)
         algorithm = DDLO if name == "compiled" else StepByStep
-        main.run(parameters, network, arrays, algorithm=algorithm)
+        main.run(parameters, network, data, algorithm=algorithm)
         histories.append(history_of(tmp_path / name))
     for key in ("decision", "Q", "chosen"):
         np.testing.assert_array_equal(*(history[key] for history in histories))
     decision = histories[0]["decision"]
     assert not decision[:, :3].any() and decision[:, 3:].any()
     net = MemoryDNN.load(tmp_path / "plain/model.npz", scale=network.scale)
-    last = data["task_size"][histories[0]["index"][0, -1]]
+    last = data.states[histories[0]["index"][0, -1]]
     np.testing.assert_array_equal(net.memory[700 % 1024, :9], np.float32(last / 10))
+
+
+def test_allowed_gets_costs_whatever_scores_decisions(published):
+    class Own(MUMT):
+        def allowed(self, costs, decision, xp=np):
+            assert costs.shape == (4, 5, 9)
+            return decision * np.repeat([0, 1], [3, 6])
+
+        def compute_Q(self, task_size, decision):
+            return super().compute_Q(task_size, np.asarray(decision) * np.repeat([0, 1], [3, 6]))
+
+    net = MemoryDNN([9, 5, 9], 2, seed=0)
+    assert not DDLO(net, Own(3, 3)).decide(published[0][:5])[1][:, :3].any()
 
 
 class StepByStep(DDLO):
@@ -342,7 +412,7 @@ class Profit(MUMT):
 
 def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
     network = Profit(3, 3)
-    save_data(tmp_path / "data.mat", generate(network, 100))
+    Data.generate(network, 100).save(tmp_path / "data.mat", network)
     report = main.run(untrained(tmp_path / "out", data=tmp_path / "data.mat"), network)
     history = history_of(tmp_path / "out")
     assert "gain_ratio" not in history and "mean_gain_ratio" not in report
@@ -350,7 +420,7 @@ def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
     np.testing.assert_array_equal(history["difference"][0], history["Q"][0] - gain_min)
     assert report["mean_difference"] == history["difference"][0, -10:].mean() > 0
     printed = capsys.readouterr().out
-    assert "mean difference to the optimum" in printed and "no meaning" in printed
+    assert "mean difference to the optimum" in printed and "non-negative" in printed
     assert (tmp_path / "out" / "difference.png").is_file()
 
 
@@ -360,11 +430,11 @@ def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
 def test_precision_is_small_against_the_number(gain_min, tolerance):
     assert precision(gain_min) == pytest.approx(tolerance)
     for sign in (1, -1):
-        measure = "gain_ratio" if sign * gain_min >= 0 else "difference"
         best, bound = np.array([sign * gain_min]), 1.01 * tolerance + 1e-8
-        compared(measure, best - 0.99 * tolerance, best)
+        data = Data(np.zeros((1, 1)), best, "optimum")
+        data.compare(best - 0.99 * tolerance, [0])
         with pytest.raises(ValueError, match="gain_min must be the optimum"):
-            compared(measure, best - bound, best)
+            data.compare(best - bound, [0])
 
 
 @pytest.mark.parametrize("reference", ["optimum", "lower bound"])
@@ -422,7 +492,7 @@ class Infinite(OneFrame):
 @pytest.mark.parametrize("kind", [OneFrame, Branches, Pair, OtherShape, OtherAxis, Infinite])
 def test_compute_Q_that_returns_something_else_is_refused(tmp_path, kind):
     for call in (
-        lambda: generate(kind(), 10),
+        lambda: Data.generate(kind(), 10),
         lambda: main.run(untrained(tmp_path / "out"), kind(), data=frames(10, 4)),
     ):
         with pytest.raises(ValueError, match=f"compute_Q of {kind.__name__} .*") as error:
@@ -441,25 +511,20 @@ def test_function_of_one_frame_is_wrapped():
     assert Q.shape == (2, 3) and type(network.compute_Q(d[0].tolist(), x[0, 0])) is float
     for c, i in np.ndindex(2, 3):
         assert Q[c, i] == OneFrame().compute_Q(d[i], x[c, i])
-    assert generate(network, 20)["gain_min"].shape == (1, 20)
+    assert Data.generate(network, 20).gain_min.shape == (20,)
     with pytest.raises(ValueError, match="must return a number for one frame, got a tuple"):
         one_frame(lambda d, x: (1, 2))(d, x)
-
-
-def test_what_is_no_network_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="got object without N and M and compute_Q"):
-        main.run(untrained(tmp_path), object(), data=frames(10))
 
 
 @pytest.mark.parametrize(
     "data, message",
     [
-        (np.ones((10, 8)), r"state must have shape \(samples, 9\)"),
+        (np.ones((10, 8)), r"states must have shape \(samples, 9\)"),
         (np.ones((1, 9)), "at least 2 samples"),
         ((np.full((10, 9), np.nan),), "got nan"),
         ((np.ones((10, 9)), np.ones(9)), r"gain_min must have shape \(10,\), got \(9,\)"),
         ((np.ones((10, 9)), [np.inf] * 10), "gain_min must be finite"),
-        ((1, 2, 3, 4), "data must be .* got 4 parts"),
+        ((1, 2, 3, 4, 5), "data must be .* got 5 parts"),
     ],
 )
 def test_data_that_are_refused(tmp_path, network, data, message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddlo.inputs import RELEASED
+from ddlo.scale import RELEASED
 from memory import MemoryDNN
 
 K, FRAMES = 10, 709  # up to the 20th training step, at counter 710

@@ -1,13 +1,16 @@
 """Generating data sets by command line: what is in the file, its name, and what is refused."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import scipy.io
 
 from ddlo.bandwidth import JointMUMT
-from ddlo.dataset import load_data
+from ddlo.data import Data
 from experiments import generate_data
-from MUMT import MUMT
+from main import Parameters
+from MUMT import MUMT, Constants
 
 from ..conftest import DATA, command
 
@@ -41,7 +44,7 @@ def test_file_for_a_network_of_another_size(tmp_path, monkeypatch):
     size = ("--users", 5, "--tasks", 4, "--uplink", 40, "--samples", 30)
     assert cli(monkeypatch, *size, "--out", out) is None
     network = MUMT(5, 4, uplink_bandwidth=5)
-    task_size, gain_min, reference = load_data(out, network)
+    task_size, gain_min, reference, _ = Data.load(out, network)
     assert task_size.shape == (30, 20) and reference == "optimum"
     np.testing.assert_array_equal(gain_min, network.optimum(task_size)[0])
     drawn = [np.random.RandomState(i).randint(10, 31, 20) for i in range(30)]
@@ -72,12 +75,12 @@ def test_optimal_bandwidth(tmp_path, monkeypatch, published):
     out = tmp_path / "data.mat"
     assert cli(monkeypatch, "--bandwidth", "optimal", "--samples", 30, "--out", out) is None
     network = JointMUMT(3, 3)
-    task_size, gain_min, reference = load_data(out, network)
+    task_size, gain_min, reference, _ = Data.load(out, network)
     np.testing.assert_array_equal(task_size, published[0][:30])
     np.testing.assert_array_equal(gain_min, network.optimum(task_size)[0])
     assert reference == "optimum" and arrays_of(out)["bandwidth"].item() == "optimal"
     with pytest.raises(ValueError, match="must be for equal bandwidth"):
-        load_data(out, MUMT(3, 3))
+        Data.load(out, MUMT(3, 3))
 
 
 def test_optimal_bandwidth_beyond_the_enumeration(tmp_path, monkeypatch):
@@ -85,7 +88,7 @@ def test_optimal_bandwidth_beyond_the_enumeration(tmp_path, monkeypatch):
     options = ("--users", 6, "--bandwidth", "optimal", "--uplink", 200, "--samples", 30)
     assert cli(monkeypatch, *options, "--out", out) is None
     network = JointMUMT(6, 3, uplink_bandwidth=25)
-    task_size, gain_min, reference = load_data(out, network)
+    task_size, gain_min, reference, _ = Data.load(out, network)
     assert reference == "lower bound"
     np.testing.assert_array_equal(gain_min, network.lower_bound(task_size)[0])
 
@@ -97,7 +100,7 @@ def test_existing_file_is_overwritten_only_if_forced(tmp_path, monkeypatch):
     assert "--force" in cli(monkeypatch, *small)
     assert out.read_text() == "kept"
     assert cli(monkeypatch, *small, "--force") is None
-    assert load_data(out, MUMT(2, 2))[0].shape == (3, 4)
+    assert Data.load(out, MUMT(2, 2))[0].shape == (3, 4)
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -138,7 +141,7 @@ def test_task_sizes_from_a_file(tmp_path, monkeypatch, separator):
         options = ("--users", 2, "--tasks", 2, "--task-sizes", tmp_path / file, "--delay-weight", 2)
         assert cli(monkeypatch, *options, "--out", tmp_path / "made.mat", "--force") is None
         network = MUMT(2, 2, delay_weight=2)
-        task_size, gain_min, _ = load_data(tmp_path / "made.mat", network)
+        task_size, gain_min, *_ = Data.load(tmp_path / "made.mat", network)
         assert task_size.tolist() == d.tolist()
         np.testing.assert_array_equal(gain_min, network.optimum(d)[0])
 
@@ -163,21 +166,14 @@ def test_task_sizes_that_are_refused(tmp_path, monkeypatch, text, message):
 
 def test_every_constant_is_an_option_of_both_commands(tmp_path, monkeypatch):
     """A data set with any constant changed is that of main.py with the same option, and no other."""
-    from dataclasses import fields
-
-    from main import Parameters
-    from MUMT import Constants
-
     for each in fields(Constants):
         option = (f"--{each.name.replace('_', '-')}", 1.5 * each.default)
         out = tmp_path / "data.mat"
         assert cli(monkeypatch, *option, "--samples", 3, "--out", out, "--force") is None
         network = MUMT(3, 3, **{each.name: 1.5 * each.default})
-        assert load_data(out, network)[0].shape == (3, 9)
-        with pytest.raises(
-            ValueError, match=f"{each.name} is .* --users 3 --tasks 3 makes the right"
-        ):
-            load_data(out, MUMT(3, 3))
+        assert Data.load(out, network)[0].shape == (3, 9)
+        with pytest.raises(ValueError, match=each.name):
+            Data.load(out, MUMT(3, 3))
         assert getattr(Parameters(**{each.name: 7}), each.name) == 7
 
 

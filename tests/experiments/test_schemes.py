@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ddlo.bandwidth import JointMUMT
-from ddlo.rules import best_fixed
+from ddlo.baselines import best_fixed
+from ddlo.enumeration import enumerate_decisions
+from ddlo.network import Network, as_network
 from experiments.schemes import (
     BEST_FIXED,
     ENUMERATIONS,
@@ -26,10 +28,9 @@ from experiments.schemes import (
     random,
     smallest_local,
 )
-from MUMT import MUMT, enumerate_decisions
+from MUMT import MUMT
 
 from ..core.reference import OnlyQ, Penalty, utility_of
-from ..core.test_network import Channel, channel_states
 
 EACH = {name: scheme for name, scheme in SCHEMES.items() if name != BEST_FIXED}
 SOLVERS = [milp, linear_relaxation]
@@ -251,8 +252,8 @@ def test_solvers_take_other_costs():
     class Cheap(MUMT):
         """A network with half the energy at the edge."""
 
-        def task_costs(self, task_size):
-            costs = super().task_costs(task_size)
+        def costs(self, task_size):
+            costs = super().costs(task_size)
             costs[0] /= 2
             return costs
 
@@ -263,7 +264,7 @@ def test_solvers_take_other_costs():
     assert (best < MUMT(3, 3).optimum(d)[0]).all()
 
 
-@pytest.mark.parametrize("network", [Penalty(3, 3), JointMUMT(2, 4), OnlyQ(2, 3)])
+@pytest.mark.parametrize("network", [Penalty(3, 3), JointMUMT(2, 4), as_network(OnlyQ(2, 3))])
 def test_best_fixed_decision_where_q_is_not_separable(network):
     d = sizes(network, 20)
     every = np.array(list(itertools.product((0, 1), repeat=network.N * network.M)))
@@ -291,8 +292,21 @@ def test_other_schemes_take_any_network():
     np.testing.assert_array_equal(x, best_fixed(MUMT(3, 3), d))
 
 
+class Channel(Network):
+    """A network whose state has a channel gain and a task size of each user."""
+
+    N, M, state_size = 3, 1, 6
+
+    def compute_Q(self, state, decision):
+        gain, size = np.split(state, 2, axis=-1)
+        rate = 10 * np.log2(1 + 1e6 * gain)
+        return np.where(np.equal(decision, 1), size / rate, size / 9).sum(axis=-1)
+
+
 def test_schemes_take_a_network_with_another_state_where_they_can():
-    network, state = Channel(), channel_states(20)
+    rng = np.random.default_rng(0)
+    state = np.hstack([rng.exponential(1e-6, (20, 3)), rng.uniform(5, 50, (20, 3))])
+    network = Channel()
     best = enumerate_decisions(network, state)[0]
     np.testing.assert_array_equal(utilities(optimum, network, state), best)
     descent = utilities(coordinate_descent, network, state)

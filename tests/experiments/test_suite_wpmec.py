@@ -62,7 +62,7 @@ def test_beyond_12_devices_the_reference_is_a_bound():
 
 def test_weights_are_swapped_from_60_to_80_percent():
     run = WPMECRun(users=3, event="weights")
-    gains, gain_min, _ = run.samples(100)
+    gains, gain_min, *_ = run.samples(100)
     swapped = WPMEC(3, [1.5, 1, 1.5])
     np.testing.assert_array_equal(gain_min[60:80], swapped.optimum(gains[60:80])[0])
     for part in (slice(60), slice(80, None)):
@@ -76,7 +76,7 @@ def test_weights_are_swapped_from_60_to_80_percent():
 
 
 def test_devices_are_off_for_a_while():
-    gains, gain_min, _ = WPMECRun(event="devices").samples(200)
+    gains, gain_min, *_ = WPMECRun(event="devices").samples(200)
     off = np.zeros(gains.shape, bool)
     off[120:150, 2] = off[130:140, 7] = True
     np.testing.assert_array_equal(gains == 0, off)

@@ -8,13 +8,13 @@ from scipy.io import loadmat, savemat
 from scipy.optimize import minimize
 
 from ddlo.candidates import OrderPreserving, threshold
-from ddlo.compiled import can_compile, compile_loop
+from ddlo.enumeration import enumerate_decisions
+from ddlo.loop import compile_loop, fast_loop
 from experiments import wpmec
 from experiments.droo import AdaptiveDROO, AdaptiveOrderPreserving
 from experiments.wpmec import WPMEC, channel_gains, load_gains
 from main import DDLO, Parameters, run
 from memory import MemoryDNN
-from MUMT import enumerate_decisions
 
 from ..conftest import check_figure, command
 
@@ -141,11 +141,11 @@ def test_a_device_that_is_off_counts_for_nothing():
     others = WPMEC(3, network.weights[[0, 1, 3]])
     expected = others.compute_Q(gains[:, [0, 1, 3]], x[:, [0, 1, 3]])
     np.testing.assert_allclose(network.compute_Q(gains, x), expected, rtol=1e-12)
-    allowed = network.allowed(network.task_costs(gains), x)
+    allowed = network.allowed(network.costs(gains), x)
     assert (allowed[:, 2] == 0).all() and (allowed[:, [0, 1, 3]] == x[:, [0, 1, 3]]).all()
     # DDLO makes no decision that is not allowed, compiled or not.
     for compiled in (True, False):
-        ddlo = DDLO(MemoryDNN([4, 20, 4], 3, seed=0), network)
+        ddlo = DDLO(MemoryDNN([4, 20, 4], 3, seed=0, scale=network.scale), network)
         frames = np.tile(gains, (40, 1))
         decision = (compile_loop(ddlo) if compiled else ddlo.decide_and_learn)(frames)[1]
         assert (decision[:, 2] == 0).all() and decision.any()
@@ -159,7 +159,6 @@ def test_compiled_loop_decides_as_numpy(rule, dnns):
     for compiled in (True, False):
         net = MemoryDNN([10, 30, 10], dnns, seed=0, candidates=rule, scale=network.scale)
         ddlo = DDLO(net, network)
-        assert can_compile(ddlo)
         loop = compile_loop(ddlo) if compiled else ddlo.decide_and_learn
         decisions.append(loop(gains)[1])
     np.testing.assert_array_equal(*decisions)
@@ -212,7 +211,7 @@ def test_number_of_candidates_adapts():
     rule, gains, network = Recorded(), channel_gains(2000, 10), WPMEC(10)
     net = MemoryDNN([10, 60, 10], 1, seed=0, candidates=rule, scale=network.scale)
     ddlo = AdaptiveDROO(net, network)
-    assert not can_compile(ddlo)
+    assert fast_loop(ddlo, 2000) == ddlo.decide_and_learn
     rule.asked.clear()
     chosen = np.concatenate([ddlo.decide_and_learn(part)[0] for part in np.split(gains, [3, 500])])
     numbers = np.repeat(*np.array(rule.asked).T)  # of each frame
@@ -231,7 +230,7 @@ def test_a_resumed_run_adapts_again(tmp_path):
     first = Parameters(frames=600, net_num=1, out=tmp_path / "first")
     run(first, network, data, rule, AdaptiveDROO)
     again = Parameters(frames=200, resume=tmp_path / "first/model.npz", out=tmp_path / "again")
-    with pytest.raises(ValueError, match="to be given"):
+    with pytest.raises(ValueError, match="AdaptiveOrderPreserving"):
         run(again, network, data)
     report = run(again, network, data, rule, AdaptiveDROO)
     assert report["frames"] == 200 and 1 <= rule.K <= 5
@@ -255,16 +254,17 @@ def droo_file(path, **changes):
 
 
 def test_data_of_droo(tmp_path):
-    network, gains, gain_min, reference = load_gains(droo_file(tmp_path / "data_5.mat"))
-    assert (network.N, reference) == (5, "optimum")
-    np.testing.assert_array_equal(gains, channel_gains(300, 5))
-    np.testing.assert_array_equal(gain_min, network.optimum(gains)[0])
+    network, data = load_gains(droo_file(tmp_path / "data_5.mat"))
+    assert (network.N, data.reference) == (5, "optimum")
+    np.testing.assert_array_equal(data.states, channel_gains(300, 5))
+    np.testing.assert_array_equal(data.gain_min, network.optimum(data.states)[0])
     # With more devices nobody can tell whether the decisions are the best ones.
     gains = channel_gains(9, 13)
     network, mode = WPMEC(13), np.ones((9, 13))
     content = {"input_h": gains, "output_mode": mode}
     content["output_obj"] = network.computation_rate(gains, mode)
-    assert load_gains(droo_file(tmp_path / "data_13.mat", **content))[3] == "best known utility"
+    _, data = load_gains(droo_file(tmp_path / "data_13.mat", **content))
+    assert data.reference == "best known utility"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from ddlo import checks
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps [low, high] to [-100, 100]: as it is, 10*d - 200 for task sizes d, as released.
+    """Maps [low, high] to [-100, 100]; by default 10*d - 200 for task sizes d, as released.
 
-    Both are numbers, or tuples with an entry for each of the state's. Where they are equal, as for a
-    user without tasks, the inputs are 0 there. Raises ValueError if one is not finite or low > high.
+    Both are numbers, or tuples with one entry per entry of the state. An entry with low = high, such as
+    a constant one, becomes 100. Raises ValueError if one is not finite or low > high.
     """
 
     low: float | tuple[float, ...] = 10.0
@@ -27,11 +27,13 @@ class Scale:
             raise ValueError(f"low must be <= high, got {self.low} and {self.high}")
         span = high - low
         factor = np.where(span > 0, 200 / np.where(span > 0, span, 1.0), 0.0)
-        object.__setattr__(self, "_terms", (factor, factor * (low + high) / 2))
+        # Inputs of 0 in every entry would leave logits of 0: no DNN could decide or learn from them.
+        shift = np.where(span > 0, factor * (low + high) / 2, -100.0)
+        object.__setattr__(self, "_terms", (factor, shift))
 
     @classmethod
     def of(cls, states):
-        """Return the scale whose range is that of states (frames, S), entry by entry."""
+        """Return the scale with the range of states (frames, S), entry by entry."""
         return cls(tuple(np.min(states, axis=0)), tuple(np.max(states, axis=0)))
 
     def __call__(self, state):
@@ -43,22 +45,16 @@ class Scale:
 RELEASED = Scale()
 
 
-def scale_for(network, states):
-    """Return the scale of a network: its own, if it has one, or that of states (frames, S)."""
-    return getattr(network, "scale", None) or Scale.of(states)
-
-
-def described_scale(scale):
-    """Return a scale as a dict for a JSON file: its fields, or of a custom one the name."""
+def describe_scale(scale):
+    """Return a scale as a dict for a JSON file: its fields, or the name of a custom one."""
     if isinstance(scale, Scale):
         return asdict(scale)
     return {"custom": getattr(scale, "__name__", type(scale).__name__)}
 
 
 def scale_from(description):
-    """Return the scale that a dict by `described_scale` is of; ValueError if it is a custom one."""
+    """Return the scale described by `describe_scale`. Raises ValueError for a custom one."""
     if "custom" in description:
-        raise ValueError(
-            f"its scale {checks.quoted(description['custom'])} is a custom one, to be given as load(path, scale=)"
-        )
+        name = checks.quoted(description["custom"])
+        raise ValueError(f"its scale {name} is custom and not saved: pass it again, as scale=")
     return Scale(**description)

@@ -1,0 +1,106 @@
+"""Decisions without learning, which a report compares with DDLO: not in the paper."""
+
+import numpy as np
+
+from ddlo import checks
+from ddlo.enumeration import ENUMERATED_TASKS, all_decisions
+from ddlo.network import kind_of
+
+# Labels in texts and figures.
+LABELS = {
+    "best_fixed": "best fixed decision",
+    "smallest_local": "smallest task local",
+    "all_edge": "full offloading",
+    "all_local": "local only",
+}
+# `best_fixed` computes at most so many numbers if Q is separable, else so many utilities: a custom one
+# may take 20 microseconds.
+MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
+
+
+def best_fixed(network, state):
+    """Return the decision, int32 (N*M,), with the least mean Q over states (B, S).
+
+    Hindsight baseline: it sees all frames first. Learning should beat it. Found user by user with 2**M
+    decisions each if Q is separable, else among all 2**(N*M), both up to 12 tasks; beyond that by
+    coordinate descent, which may miss a better one. Looks at evenly spaced frames if all take too long.
+    """
+    state = np.atleast_2d(np.asarray(state, float))
+    tasks = network.N * network.M
+    if network.separable and network.M <= ENUMERATED_TASKS:
+        decisions = all_decisions(network.M)
+        some = _evenly_spaced(state, MOST_NUMBERS // (len(decisions) * tasks))
+        costs = network.costs(some)
+        mean = [
+            network.user_utility(costs, np.tile(decision, network.N), np).mean(axis=0)
+            for decision in decisions
+        ]
+        return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
+    if tasks <= ENUMERATED_TASKS:
+        decisions = all_decisions(tasks).astype(np.int32)
+        some = _evenly_spaced(state, MOST_UTILITIES // len(decisions))
+        return decisions[np.argmin([np.mean(network.compute_Q(some, x)) for x in decisions])]
+    some = _evenly_spaced(state, MOST_UTILITIES // tasks**2)
+    starts = np.stack([np.ones(tasks, np.int32), np.zeros(tasks, np.int32)])
+    least = [np.mean(network.compute_Q(some, x)) for x in starts]
+    x, least = starts[np.argmin(least)], min(least)
+    while True:
+        flipped = x ^ np.eye(tasks, dtype=np.int32)
+        mean = [np.mean(network.compute_Q(some, other)) for other in flipped]
+        if min(mean) >= least:
+            return x
+        x, least = flipped[np.argmin(mean)], min(mean)
+
+
+def all_edge(network, state):
+    """Offload all tasks."""
+    return np.ones((len(frames(network, state)), network.N * network.M), np.int32)
+
+
+def all_local(network, state):
+    """Process all tasks on the devices."""
+    return np.zeros((len(frames(network, state)), network.N * network.M), np.int32)
+
+
+def smallest_local(network, task_size):
+    """Keep every user's smallest task local and offload the others: int32 (B, N*M).
+
+    A task of size 0 is no task; of equal tasks the first stays. Raises ValueError if a size is negative
+    or not finite, or the state of the network is not task sizes.
+    """
+    if not network.has_task_sizes:
+        raise ValueError(f"the state of {kind_of(network)} is not one size for each task")
+    d = checks.sizes("task_size", frames(network, task_size).astype(float))
+    d = d.reshape(-1, network.N, network.M)
+    smallest = np.where(d > 0, d, np.inf).argmin(axis=-1)[..., None]
+    return (np.arange(network.M) != smallest).astype(np.int32).reshape(len(d), -1)
+
+
+def baselines(network, state, fixed, seed):
+    """Return each baseline's decisions in frames (B, S): int32 (B, N*M) by name.
+
+    `fixed` is the best fixed decision (N*M,); the seed is that of the random one.
+    """
+    decisions = {"best_fixed": np.tile(fixed, (len(state), 1))}
+    if network.has_task_sizes:
+        decisions["smallest_local"] = smallest_local(network, state)
+    edge, local = all_edge(network, state), all_local(network, state)
+    random = np.random.default_rng(seed).integers(0, 2, edge.shape)
+    return decisions | {"all_edge": edge, "all_local": local, "random": random}
+
+
+def frames(network, state):
+    """Return states as (frames, S); (S,) is one frame. Raises ValueError for another shape."""
+    state = np.atleast_2d(state)
+    if state.ndim != 2 or state.shape[1] != network.state_size:
+        raise ValueError(
+            f"task_size must have shape (frames, {network.state_size}), for {network}, got "
+            f"{state.shape}"
+        )
+    return state
+
+
+def _evenly_spaced(states, number):
+    """Return so many of the states, or all if there are fewer."""
+    number = min(len(states), max(1, number))
+    return states[np.linspace(0, len(states) - 1, number).astype(int)]

@@ -1,0 +1,301 @@
+"""Data sets: states of many samples, such as task sizes, and their least utilities.
+
+data/README.md describes the file format and the origin of the published data set.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ddlo import checks
+from ddlo.bandwidth import JointMUMT
+from ddlo.files import read_mat, write_mat
+from ddlo.network import as_network, check_network, describe_network, kind_of
+from MUMT import MUMT
+
+PUBLISHED = (10, 30)  # MB, the range of the published sizes
+KEYS = ("task_size", "gain_min", "gain_mode")
+BLOCK = 500  # samples whose optima are found at a time
+GENERATE = "python -m experiments.generate_data with the parameters of this run generates one"
+
+# How DDLO is compared with gain_min, and the name in texts.
+MEASURES = {
+    "gain_ratio": "gain ratio",
+    "difference": "difference to the {reference}",
+    "Q": "utility",
+}
+# No utility can be below these references, except for rounding (relative).
+BOUNDS, ROUNDING = ("optimum", "lower bound"), 1e-9
+COARSEST = 1e-3  # relative: a number with fewer digits is not taken for a rounded one
+
+
+class Data(NamedTuple):
+    """States of samples, and the least utility of each if it is known."""
+
+    states: np.ndarray  # float64 (samples, S): task sizes in MB, or other states
+    gain_min: np.ndarray | None = None  # float64 (samples,): least utility, or a bound on it
+    reference: str | None = None  # "optimum", "lower bound" or another name for gain_min
+    gain_mode: np.ndarray | None = None  # int32 (samples, N*M): a decision that reaches gain_min
+
+    # Where they come from
+
+    @classmethod
+    def given(cls, data, network):
+        """Return the Data of a user's arrays: states, or a tuple (states, gain_min, reference).
+
+        gain_min may be missing or None; the default reference is "optimum". Raises ValueError.
+        """
+        network, parts = as_network(network), data if isinstance(data, tuple) else (data,)
+        if not 1 <= len(parts) <= 4:
+            raise ValueError(f"data must be (states, gain_min), got {len(parts)} parts")
+        states, gain_min, reference = (*parts, None, None)[:3]
+        states = check_states("states", states, network)
+        check_network(network, states)
+        if gain_min is None:
+            return cls(states)
+        gain_min = _vector("gain_min", gain_min, len(states))
+        return cls(states, gain_min, checks.text("reference", reference or "optimum"))
+
+    @classmethod
+    def generate(cls, network, samples=20000, sizes=PUBLISHED, seed=None, states=None):
+        """Return the Data of generated task sizes, or of given states, for a network.
+
+        `samples`, `sizes` and `seed` are those of `task_sizes`; `states` (samples, S) replace them.
+        Raises ValueError for an argument out of range, or if the optimum is not known.
+        """
+        network = as_network(network)
+        if states is None:
+            checks.integer("samples", samples)
+            if not network.has_task_sizes:
+                raise ValueError(
+                    f"the states of {kind_of(network)} are not task sizes: give states"
+                )
+            states = task_sizes(range(samples), network.N, network.M, sizes, seed)
+        states = check_states("task_size", states, network, least=1)
+        check_network(network, states)
+        gain_min = np.empty(len(states))
+        gain_mode = np.empty((len(states), network.N * network.M), np.int32)
+        with tqdm(total=len(states), unit=" samples", disable=None) as bar:
+            for start in range(0, len(states), BLOCK):
+                part = slice(start, start + BLOCK)
+                gain_min[part], gain_mode[part], reference = network.reference(states[part])
+                bar.update(len(states[part]))
+        return cls(states, gain_min, reference, gain_mode)
+
+    @classmethod
+    def load(cls, path, network):
+        """Return the Data of a file for a network.
+
+        Raises ValueError if the file is missing or not as data/README.md describes it, is for another
+        network, or its gain_min is not that of this network.
+        """
+        path, network = Path(path), as_network(network)
+        if not path.exists():
+            raise ValueError(f"there is no data set {path}; {GENERATE}")
+        content = read_mat(path)
+        try:
+            data = _checked_content(content, network)
+            return data._replace(gain_min=_checked_gain_min(data, network))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def save(self, path, network):
+        """Write a MATLAB v5 file, whole or not at all, with the constants of the network."""
+        if self.gain_min is None or self.gain_mode is None:
+            raise ValueError("a data set needs gain_min and gain_mode: Data.generate finds them")
+        states = self.states
+        if (states == np.round(states)).all() and np.abs(states).max() < checks.INT32:
+            states = states.astype(np.int32)  # as published
+        content = {
+            "task_size": states,
+            "gain_min": self.gain_min[None],
+            "gain_mode": self.gain_mode,
+            "network": describe_network(network),
+        }
+        if isinstance(network, JointMUMT):
+            content["bandwidth"] = "optimal"
+        if self.reference != "optimum":
+            content["reference"] = self.reference
+        write_mat(path, content)
+
+    # What a run does with it
+
+    @property
+    def training(self):
+        """The states that are not for the test: the first 80 %, as released."""
+        return self.states[: int(0.8 * len(self.states))]
+
+    def time_frames(self, frames):
+        """Return the sample of each time frame, int array (frames,), and the number of test frames.
+
+        As released: the first frames cycle through the first 80 % of the samples; the last 20 % of the
+        frames, the test, go once through the rest of the samples, or as far as these suffice.
+        """
+        checks.integer("frames", frames)
+        split = len(self.training)
+        tests = min(len(self.states) - split, frames - int(0.8 * frames))
+        return np.concatenate([np.arange(frames - tests) % split, split + np.arange(tests)]), tests
+
+    @property
+    def measure(self):
+        """The key of MEASURES: gain ratios are defined only for non-negative utilities."""
+        if self.gain_min is None:
+            return "Q"
+        return "difference" if (self.gain_min < 0).any() else "gain_ratio"
+
+    def compare(self, Q, index):
+        """Return the measure of utilities Q (B,) in the samples `index` (B,).
+
+        Raises ValueError if a utility is below an optimum or a lower bound.
+        """
+        if self.gain_min is None:
+            return Q
+        least = self.gain_min[index]
+        if self.reference in BOUNDS:
+            (below,) = np.nonzero(Q < least - ROUNDING * np.abs(least))
+            for i in below:
+                if Q[i] < least[i] - precision(least[i]):
+                    raise ValueError(
+                        f"gain_min must be the {self.reference}, got {least[i]} although a decision has "
+                        f"a utility of {Q[i]}: it is for another network. Data of a heuristic need "
+                        "another reference, such as 'best known utility'"
+                    )
+        if self.measure == "difference":
+            return Q - least
+        if Q.min(initial=0) < 0:
+            raise ValueError(f"gain ratios need utilities >= 0, got {Q.min()}")
+        return np.where(Q == least, 1.0, least / np.where(Q == 0, np.inf, Q))  # 1 for 0 / 0
+
+    def optimal_share(self, Q, index):
+        """Return the share of decisions with utilities Q (B,) that are optimal within rounding."""
+        least = self.gain_min[index]
+        return np.mean(Q - least <= 1e-12 * np.abs(least))
+
+
+def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
+    """Return the task sizes in MB of the samples with these numbers: (len(samples), N*M).
+
+    Sample i is RandomState(i).randint(10, 31), user by user: all published samples follow this rule.
+    NumPy has frozen RandomState, so it gives the same sizes everywhere. `sizes` are the least and the
+    greatest; two integers give integers, int32, others real numbers, float64. A seed gives samples other
+    than the published ones. Raises ValueError if the range or the seed is invalid.
+    """
+    low, high = checks.size_range("sizes", sizes)
+    if seed is not None:
+        checks.integer("seed", seed, 0)
+    random = np.random.RandomState()
+    is_integer = low % 1 == high % 1 == 0 and high < checks.INT32
+    drawn = np.empty((len(samples), users * tasks), np.int32 if is_integer else np.float64)
+    for row, sample in enumerate(samples):
+        random.seed(sample if seed is None else [seed, sample])
+        if is_integer:
+            drawn[row] = random.randint(int(low), int(high) + 1, size=users * tasks)
+        else:
+            drawn[row] = random.uniform(low, high, size=users * tasks)
+    return drawn
+
+
+def check_states(name, states, network, least=2):
+    """Return states as a float64 array (samples, S) with at least so many samples."""
+    states = checks.array(name, states)
+    if states.ndim != 2 or states.shape[1] != network.state_size or len(states) < least:
+        raise ValueError(
+            f"{name} must have shape (samples, {network.state_size}) with at least {least} samples, for "
+            f"{network}, got {states.shape}"
+        )
+    return checks.finite(name, states)
+
+
+def _vector(name, values, length):
+    """Return finite numbers of shape (length,), (1, length) or (length, 1) as a vector."""
+    values = checks.array(name, values)
+    if values.shape not in ((length,), (1, length), (length, 1)):
+        raise ValueError(f"{name} must have shape ({length},), got {values.shape}")
+    return checks.finite(name, values.ravel())
+
+
+def _checked_content(content, network):
+    """Return the Data in the content of a file, with gain_min as it is there."""
+    missing = [key for key in KEYS if key not in content]
+    if missing:
+        found = checks.shortened(", ".join(content)) or "nothing"
+        raise ValueError(f"the file must have {', '.join(KEYS)}, got {found}; {GENERATE}")
+    for key in KEYS:
+        if hasattr(content[key], "nnz"):
+            raise ValueError(f"{key} must be a full matrix, got a sparse one")
+    bandwidth = checks.text("bandwidth", content.get("bandwidth", "equal"))
+    expected = _bandwidth(network) if isinstance(network, MUMT) else bandwidth
+    if bandwidth != expected:
+        raise ValueError(f"the file must be for {expected} bandwidth, got {bandwidth}; {GENERATE}")
+    constants = content.get("network", {})
+    if not isinstance(constants, dict):
+        raise ValueError(f"network must be a struct, got {checks.quoted(constants)}")  # noqa: TRY004
+    if others := differences(constants, network):
+        others = checks.shortened(others)
+        raise ValueError(f"the file is for another network: {others}; {GENERATE}")
+    states, gain_min, gain_mode = (np.atleast_1d(content[key]) for key in KEYS)
+    states = check_states("task_size", states, network)
+    check_network(network, states)
+    gain_min = _vector("gain_min", gain_min, len(states))
+    shape = (len(states), network.N * network.M)
+    gain_mode = checks.binary("gain_mode", checks.array("gain_mode", gain_mode, shape=shape))
+    reference = checks.text("reference", content.get("reference", "optimum"))
+    return Data(states, gain_min, reference, gain_mode.astype(np.int32))
+
+
+def _checked_gain_min(data, network):
+    """Return gain_min at full precision: the utility of gain_mode, or the lower bound.
+
+    Raises ValueError if the file has another one.
+    """
+    gain_min, expected = data.gain_min, network.compute_Q(data.states, data.gain_mode)
+    meaning = "the utility of its gain_mode"
+    if data.reference not in ("optimum", "best known utility"):
+        some = slice(None, None, max(1, len(gain_min) // 100))  # all would take seconds
+        expected = np.minimum(gain_min, expected)
+        expected[some], _, found = network.reference(data.states[some])
+        if data.reference != found:
+            raise ValueError(f"reference must be {found}, got {data.reference}")
+        meaning = f"the {data.reference}"
+    is_close = np.isclose(gain_min, expected, rtol=1e-9, atol=0)
+    for i in np.flatnonzero(~is_close):
+        tolerance = precision(gain_min[i])
+        if not abs(gain_min[i] - expected[i]) <= tolerance:
+            raise ValueError(
+                f"gain_min of sample {i} must be {expected[i]} within {tolerance:.1g}, {meaning}, got "
+                f"{gain_min[i]}: the file is damaged or for a network with other constants; {GENERATE}"
+            )
+    return gain_min if is_close.all() else expected
+
+
+def precision(value):
+    """Return the greatest error of a number that was rounded to its digits or to float32."""
+    value = float(value)
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent  # of the last digit
+    digits = min(0.5 * 10.0 ** min(0, exponent), COARSEST * abs(value))
+    with np.errstate(over="ignore"):
+        single = float(np.float32(value)) == value
+    return max(digits, (np.finfo(np.float32).eps if single else ROUNDING) * abs(value))
+
+
+def differences(constants, network):
+    """Return in words which constants of a file, a dict, differ from the network's; or ""."""
+    others = []
+    for name, value in describe_network(network).items():
+        if name in ("class", "rand_seed") or name not in constants:
+            continue
+        try:
+            same = np.array_equal(*np.broadcast_arrays(constants[name], value))
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            found = checks.shortened(np.squeeze(constants[name]).tolist())
+            others.append(f"{name} is {found} in the file, {value} in this run")
+    return ", ".join(others)
+
+
+def _bandwidth(network):
+    return "optimal" if isinstance(network, JointMUMT) else "equal"

@@ -1,0 +1,200 @@
+"""The loop of DDLO over all time frames; if every class allows it, compiled into few XLA calls."""
+
+import sys
+from contextlib import contextmanager, suppress
+from threading import Thread
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ddlo import FRAMES_PER_CALL, checks
+from ddlo.data import MEASURES
+from ddlo.network import Network
+
+
+def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
+    """Run DDLO on the samples `index` (frames,) of the data, and return the history.
+
+    `loop` decides states (B, S) and returns the winners (B,) and their decisions (B, N*M). A Checkpoint
+    has those of an interrupted run, and saves this one.
+
+    The history is a dict of arrays (frames, ...): index; chosen, the winning candidate (below K the DNN
+    that proposed it); decision; Q; and gain_ratio, or difference if utilities are negative. Raises
+    ValueError for a utility that is not finite or below the optimum.
+    """
+    net, frames, t = ddlo.net, len(index), 0
+    chosen, decision = np.empty(frames, np.int32), np.empty((frames, net.net[-1]), np.uint8)
+    Q, values = np.empty(frames), np.empty(frames)
+    name = MEASURES[data.measure].format(reference=data.reference)
+
+    def score(now):
+        found = ddlo.network.compute_Q(data.states[index[now]], decision[now])
+        Q[now] = checks.finite("Q", np.asarray(found))
+        values[now] = data.compare(Q[now], index[now])
+
+    if checkpoint and checkpoint.done:
+        t = len(checkpoint.done[0])
+        chosen[:t], decision[:t] = checkpoint.done
+        for start in range(0, t, FRAMES_PER_CALL):
+            score(slice(start, min(t, start + FRAMES_PER_CALL)))
+    bar = tqdm(total=frames, initial=t, unit=" frames", disable=True if quiet else None)
+    with bar:
+        while t < frames:
+            # A call ends with a training step, unless the run ends or is saved there.
+            due, interval = net.frames_to_training, net.training_interval
+            stop = t + due + max(0, FRAMES_PER_CALL - due) // interval * interval
+            if checkpoint:
+                stop = min(stop, (t // checkpoint.every + 1) * checkpoint.every)
+            now = slice(t, min(frames, stop))
+            chosen[now], decision[now] = loop(data.states[index[now]])
+            score(now)
+            t = now.stop
+            bar.set_postfix_str(f"{name} {values[max(0, t - 1000) : t].mean():.4f}", refresh=False)
+            bar.update(t - now.start)
+            if checkpoint and t % checkpoint.every == 0:
+                checkpoint.save(chosen[:t], decision[:t])
+    history = {"index": index, "chosen": chosen, "decision": decision, "Q": Q}
+    return history | ({} if data.measure == "Q" else {data.measure: values})
+
+
+@contextmanager
+def starting(device=None):
+    """Start TensorFlow on a device and yield its name; meanwhile a terminal shows a message."""
+    message = "starting TensorFlow and compiling"
+    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=None):
+        from ddlo.backend import use_device
+
+        name = use_device(device)
+        Thread(target=_import_plots).start()  # while XLA compiles on another core
+        yield name
+
+
+def _import_plots():
+    with suppress(Exception):  # the import in the main thread tells what is wrong
+        import matplotlib.backends.backend_pdf  # noqa: F401
+
+
+def fast_loop(ddlo, frames):
+    """Return ddlo.decide_and_learn, compiled if possible and if there is a block to compile.
+
+    Otherwise one line on stderr says what the user can write to have it compiled.
+    """
+    if ddlo.net.training_interval > frames:
+        return ddlo.decide_and_learn
+    for part in (ddlo.network, ddlo.net, ddlo):
+        if not part.compiled:
+            if part.compiled is None:  # it does not say
+                _say(how_to_compile(part))
+            return ddlo.decide_and_learn
+    from ddlo.backend import tf
+
+    try:
+        return compile_loop(ddlo)
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises on tensors
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
+        _say(
+            f"TensorFlow cannot compile it ({type(error).__name__}: {''.join(reason)}): write the "
+            "utility or candidate rule with functions of xp, such as xp.where(late, 50.0, 0.0)"
+        )
+        return ddlo.decide_and_learn
+
+
+def how_to_compile(part):
+    """Return in words how a user has a network, MemoryDNN or DDLO compiled."""
+    kind = type(part)
+    if isinstance(part, Network) and part.scored_by_Q:
+        return f"{kind.__name__} has only compute_Q; with costs and utility it could be compiled"
+    declaration = f"class {kind.__name__}({kind.__bases__[0].__name__}, compiled=True)"
+    return f"If the methods of {kind.__name__} also work on tensors, write {declaration}"
+
+
+def _say(reason):
+    tqdm.write(f"the loop runs frame by frame, correct but slower. {reason}", file=sys.stderr)
+
+
+def compile_loop(ddlo):
+    """Return a function that does what ddlo.decide_and_learn does, compiled for whole blocks.
+
+    A block is the frames between two training steps. One call does up to `most` blocks, because a call
+    into TensorFlow takes longer than a block. The network may be replaced by one of the same class and
+    size, and lr changed; with another training_interval or batch_size frames run one block at a time.
+    """
+    from ddlo.backend import compiled, tf, tnp
+
+    net, interval, batch_size = ddlo.net, ddlo.net.training_interval, ddlo.net.batch_size
+    n_in, n_out = net.net[0], net.net[-1]
+    most = max(1, FRAMES_PER_CALL // interval)
+
+    @compiled
+    def run_blocks(blocks, rate, h, costs, rows, sample_index, memory, state):
+        def block(t, memory, state, chosen, decision, training_cost):
+            weights = [tf.cast(w, tf.float64) for w in state[0]]
+            logits = net.forward(weights, tf.cast(h[t], tf.float64), tnp)
+            candidates = tf.cast(net.candidates(logits, tnp), tf.float64)
+            k, x = ddlo.pick(costs[t], ddlo.network.allowed(costs[t], candidates, tnp), tnp)
+            x = tf.cast(x, tf.float32)
+            memory = stored(memory, rows[t], tf.concat([h[t], x], axis=1))
+            state, cost = net.train(state, rate, memory, sample_index[t])
+            chosen = chosen.write(t, tf.cast(k, tf.int32))
+            decision = decision.write(t, x)
+            return t + 1, memory, state, chosen, decision, training_cost.write(t, cost)
+
+        chosen = tf.TensorArray(tf.int32, most, element_shape=(interval,))
+        decision = tf.TensorArray(tf.float32, most, element_shape=(interval, n_out))
+        training_cost = tf.TensorArray(tf.float32, most, element_shape=(net.net_num,))
+        start = (tf.constant(0), memory, state, chosen, decision, training_cost)
+        _, *end = tf.while_loop(lambda t, *others: t < blocks, block, start)
+        return *end[:2], *(array.stack() for array in end[2:])
+
+    def whole_blocks(states):
+        """Run whole blocks, up to `most`, each ending with a training step."""
+        frames, blocks = len(states), len(states) // interval
+        sample_index = np.empty((blocks, net.net_num, net.batch_size), np.int32)
+        for block in range(blocks):
+            sample_index[block] = net.draw(net.memory_counter + interval * (block + 1))
+        costs = ddlo.network.costs(states)
+        arrays = (
+            net.check_inputs(net.scale(states)).astype(np.float32).reshape(blocks, interval, n_in),
+            costs.reshape(len(costs), blocks, interval, costs.shape[-1]).swapaxes(0, 1),
+            net.rows(frames).reshape(blocks, interval),
+            sample_index,
+        )
+        # Compiled for one number of blocks: fewer are padded, and the padding does not run.
+        arrays = [np.resize(array, (most, *array.shape[1:])) for array in arrays]
+        numbers = np.array(blocks, np.int32), np.array(net.lr, np.float32)
+        memory, state, *results = run_blocks(*numbers, *arrays, net.memory, net.raw_state)
+        k, x, cost = (result.numpy()[:blocks] for result in results)
+        if blocks:
+            net.memory[:] = memory.numpy()
+            net.memory_counter += frames
+            net.trained(state, cost)
+        return k.ravel(), x.reshape(frames, n_out).astype(np.int32)
+
+    def loop(states):
+        states = ddlo.network.check_state(states)
+        results = [ddlo.decide_and_learn(states[:0])]
+        as_compiled = (net.training_interval, net.batch_size) == (interval, batch_size)
+        while len(states):
+            due, now = net.frames_to_training, net.training_interval
+            if as_compiled and due == interval <= len(states):
+                frames = interval * min(most, len(states) // interval)
+                results.append(whole_blocks(states[:frames]))
+            else:  # before the first training step, and the rest at the end
+                frames = due - now if due > now else due
+                results.append(ddlo.decide_and_learn(states[:frames]))
+            states = states[frames:]
+        return tuple(map(np.concatenate, zip(*results)))
+
+    whole_blocks(np.empty((0, ddlo.network.state_size)))  # compiles it
+    return loop
+
+
+def stored(memory, rows, entries):
+    """Return the memory, a tensor, with entries (B, n_in + n_out) in rows (B,)."""
+    from ddlo.backend import tf
+
+    last = slice(-memory.shape[0], None)  # in a row that is taken twice the later entry stays
+    rows = rows[last]  # one slice with the new axis below gives wrong rows under XLA
+    return tf.tensor_scatter_nd_update(memory, rows[:, None], entries[last])

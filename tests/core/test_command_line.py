@@ -1,0 +1,181 @@
+"""Command lines: interruptions, closed streams, aliases, odd options, and how a program ends."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import chdir, suppress
+from dataclasses import dataclass, fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import main
+from ddlo.command_line import run_command
+
+from ..conftest import DATA, FUZZ, command, python, start_python
+from .test_files import assert_one_message
+
+cli = command(main)
+SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+@dataclass
+class NoParameters:
+    pass
+
+
+# Interruptions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0, 1, 4])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_main_with_one_line_and_no_files(tmp_path, number, seconds):
+    out = tmp_path / "out"
+    with start_python("main.py", "--frames", 10**7, "--out", out) as process:
+        while process.poll() is None and not out.exists():
+            time.sleep(0.001)
+        time.sleep(seconds)  # TensorFlow starts, compiles, and the loop runs
+        process.send_signal(number)
+        shown, errors = process.communicate()
+    assert (process.returncode, shown, errors) == (128 + number, "", f"{SIGNALS[number]}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_libraries_in_an_interruption_do_not_hide_it(monkeypatch, capsys):
+    def careless(parameters):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise ImportError("half imported") from error
+
+    monkeypatch.setattr(sys, "argv", ["careless.py"])
+    assert run_command(careless, NoParameters) == 143 and capsys.readouterr().err == "terminated\n"
+
+
+def test_ignored_signal_stays_ignored(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program.py"])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_command(lambda p: signal.raise_signal(signal.SIGINT), NoParameters) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.slow
+def test_terminal_shows_progress(tmp_path):
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    terminal, other_end = pty.openpty()
+    termios.tcsetwinsize(other_end, (24, 100))  # otherwise tqdm finds no columns
+    with start_python("main.py", "--frames", 30000, "--out", tmp_path, stderr=other_end) as process:
+        os.close(other_end)
+        shown = ""
+        with suppress(OSError):  # the end
+            while text := os.read(terminal, 10000).decode(errors="replace"):
+                shown += text
+        assert process.wait() == 0
+    os.close(terminal)
+    assert 0 <= shown.index("starting TensorFlow") < shown.index("/30000")
+    assert "gain ratio 0." in shown
+
+
+# Closed streams
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("close", ["<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
+def test_closed_streams_do_not_matter(tmp_path, close):
+    few = f"--frames 600 --hidden 5 --out {tmp_path / 'out'} --data {DATA}"
+    code = (
+        f"import os; os._exit(os.WEXITSTATUS(os.system('{sys.executable} main.py {few} {close}')))"
+    )
+    assert python("-c", code)[0] == 0
+    assert (tmp_path / "out" / "report.json").exists()
+
+
+def test_streams_that_are_none_do_not_matter(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "argv", ["program.py"])
+    assert run_command(lambda p: print(sys.stdin.read()), NoParameters) == 0
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "options, name, value",
+    [
+        (("--K", 5), "net_num", 5),
+        (("--lr=0.5",), "learning_rate", 0.5),
+        (("--beta", 2), "delay_weight", 2),
+        (("--alpha", 1e-7), "edge_cost_per_bit", 1e-7),
+        (("--N", 4), "users", 4),
+        (("--memory", 7), "memory_size", 7),
+        (("--task_num", 2), "tasks", 2),
+        (("--batch-size", 9), "batch_size", 9),
+    ],
+)
+def test_common_names_of_parameters(monkeypatch, options, name, value):
+    found = []
+    monkeypatch.setattr(main, "run", found.append)
+    assert cli(monkeypatch, *options) is None
+    assert getattr(found[0], name) == value
+
+
+def test_uplink_has_no_alias_in_another_unit(monkeypatch):
+    assert cli(monkeypatch, "--CUL", 12.5) == 2
+
+
+odd_texts = st.sampled_from(
+    [
+        "",
+        "3",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "1e-320",
+        "1e308",
+        "None",
+        "True",
+        "equal",
+        "a\nb",
+        "x" * 5000,
+    ]
+) | st.text(max_size=20).filter(lambda text: "\0" not in text)
+
+
+@settings(max_examples=150 * max(1, FUZZ))
+@given(
+    odd=st.dictionaries(st.sampled_from(fields(main.Parameters)), odd_texts, min_size=1, max_size=3)
+)
+def test_odd_options(tmp_path, odd):
+    run = main.run
+
+    def algorithm(*arguments):
+        raise ValueError("all is well")
+
+    options = ["--frames=20", f"--data={DATA}", "--hidden", "3", "--out=out"]
+    for each, value in odd.items():
+        options.append(f"--{each.name.replace('_', '-')}={value}")
+    with chdir(tmp_path), pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(main, "run", lambda parameters: run(parameters, algorithm=algorithm))
+        message = command(main)(monkeypatch, *options)
+        assert message == 2 or assert_one_message(message, "main.py: ") is None
+        assert not list(tmp_path.iterdir())
+
+
+# The end of a program
+
+
+def test_program_under_another_one_ends_normally():
+    code = (
+        "import atexit, runpy, sys; sys.argv = ['main.py', '--help']\n"
+        "atexit.register(print, 'at exit')\n"
+        "runpy.run_path('main.py', run_name='__main__')"
+    )
+    code, printed, _ = python("-c", code)
+    assert code == 0 and printed.endswith("at exit\n")
