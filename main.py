@@ -24,9 +24,8 @@ from MUMT import Constants
 class Parameters(Resumable, Constants):
     """Train and test DDLO on a data set, and plot its gain ratio and training cost.
 
-    Two examples:
-    python main.py --K 10 --lr 0.001 --out results/ten
-    python main.py --resume results/ten/model.npz --frozen
+    - python main.py --K 10 --lr 0.001 --out results/ten
+    - python main.py --resume results/ten/model.npz --frozen
     """
 
     # The data and the network. A line `delay_weight: float = 2` here sets a constant of MUMT.Constants.
@@ -133,7 +132,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
         with starting(p.device) as device:
             net = make_net(p, network, data.training, candidates)
             ddlo = algorithm(net, network, p.recombine)
-            checkpoint = Checkpoint(p, folder.parent, ddlo, data) if p.checkpoint else None
+            checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)
             clock.lap()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             clock.lap("compile_seconds")

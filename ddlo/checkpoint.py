@@ -9,11 +9,12 @@ import numpy as np
 
 from ddlo import checks
 from ddlo.candidates import Flips, describe_rule
-from ddlo.files import read_archive, write_archive
+from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of
 from ddlo.scale import Scale
 from memory import FIXED, NUMBERS, MemoryDNN
 
+KIND = "a saved model or a checkpoint"
 PROCESS = ("resume", "device", "out", "show")  # parameters of a process rather than of a run
 
 
@@ -51,7 +52,7 @@ def saved_parameters(path, kind):
 
     A dict without those that the run did not know. Raises as `resumed`.
     """
-    with read_archive(path, "a saved model or a checkpoint") as (content, text):
+    with read_archive(path, KIND) as (content, text):
         if "run" in content:  # a checkpoint
             saved = text("run")["parameters"] | {"out": str(path.parent)}
         else:
@@ -120,6 +121,12 @@ def make_net(parameters, network, training, candidates=None):
     return net
 
 
+def is_checkpoint(path):
+    """Whether a file is a checkpoint rather than a saved model."""
+    with read_archive(path, KIND) as (content, _):
+        return "run" in content
+
+
 class Checkpoint:
     """The checkpoint of a run, saved after every so many frames.
 
@@ -127,6 +134,14 @@ class Checkpoint:
     to resume had another problem or other parameters, if there is a checkpoint where a new one would
     go, or if the algorithm has additional state, which is not saved.
     """
+
+    @classmethod
+    def of(cls, parameters, out, ddlo, data):
+        """Return the checkpoint of a run, or None if it has none."""
+        p = parameters
+        if p.checkpoint is None and not (p.resume and is_checkpoint(p.resume)):
+            return None
+        return cls(p, out, ddlo, data)
 
     def __init__(self, parameters, out, ddlo, data):
         p, own = parameters, vars(ddlo).keys() - {"net", "network", "recombine"}
@@ -146,19 +161,17 @@ class Checkpoint:
                 "algorithm": type(ddlo).__qualname__,
             }
         )
-        self.path, self.done = out / "checkpoint.npz", p.resume and self._load(p)
-        if self.done:
-            self.path = p.resume.with_suffix(".npz")
+        self.path, self.done = out / "checkpoint.npz", None
+        if p.resume and is_checkpoint(p.resume):
+            self.path, self.done = npz_path(p.resume), self._load(p)
         elif self.path.exists():
             raise ValueError(
                 f"{self.path} is from an interrupted run: --resume {self.path}, or remove it"
             )
 
     def _load(self, p):
-        """Return what an interrupted run had done; None for a saved model."""
+        """Return the winners and decisions of the interrupted run."""
         with read_archive(p.resume, "a checkpoint") as (content, text):
-            if "run" not in content:
-                return None
             saved, chosen, decision = text("run"), content["chosen"], content["decision"]
             frames, tasks = len(chosen), self.net.net[-1]
             if chosen.shape != (frames,) or frames > p.frames or chosen.dtype.kind not in "iu":
@@ -167,7 +180,8 @@ class Checkpoint:
             old = saved | saved.pop("parameters")
             new = self.run | self.run["parameters"]
         for name, value in new.items():
-            if name != "parameters" and name in old and old[name] != value:
+            # The file of the data may have moved; "data set" compares the data.
+            if name not in ("parameters", "data") and name in old and old[name] != value:
                 was, now = (checks.shortened(each) for each in (old[name], value))
                 raise ValueError(f"the run in {p.resume} has another {name}: {was}, got {now}")
         return chosen, decision

@@ -32,10 +32,10 @@ def output_folder(out=None):
     folder = out / f".partial-{os.getpid()}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for other in _living(out):
-            raise ValueError(f"another run is writing to {out} (if not, remove {other})")
+        _refuse(_living(out))
         folder.mkdir()
         try:
+            _refuse(other for other in _living(out) if other != folder)  # started meanwhile
             yield folder
             try:
                 _move(folder, out)
@@ -49,6 +49,11 @@ def output_folder(out=None):
             with suppress(OSError):
                 each.rmdir()  # stays if other files are in it
         raise
+
+
+def _refuse(others):
+    for other in others:
+        raise ValueError(f"another run is writing to {other.parent} (if not, remove {other})")
 
 
 def _move(folder, out):
@@ -105,7 +110,7 @@ def write_json(path, content):
 def write_archive(path, arrays, texts):
     """Write arrays, and dicts as JSON, by name to a NumPy archive; .npz is the default suffix."""
     texts = {name: json.dumps(text, default=np.generic.item) for name, text in texts.items()}
-    with atomic_file(_npz(path)) as partial, open(partial, "wb") as file:
+    with atomic_file(npz_path(path)) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays, **texts)
 
 
@@ -116,7 +121,7 @@ def read_archive(path, kind):
     Raises FileNotFoundError if there is no such file, and ValueError, that it is not `kind`, if it is
     damaged or the block cannot use its content.
     """
-    path = _npz(path)
+    path = npz_path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}, which should be {kind}")
     try:
@@ -130,7 +135,8 @@ def read_archive(path, kind):
         raise ValueError(f"{path} is not {kind}: {checks.shortened(reason)}") from error
 
 
-def _npz(path):
+def npz_path(path):
+    """Return the path with the suffix .npz, unless it has another."""
     path = Path(path)
     return path if path.suffix else path.with_suffix(".npz")
 

@@ -37,8 +37,8 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
         chosen[:t], decision[:t] = checkpoint.done
         for start in range(0, t, FRAMES_PER_CALL):
             score(slice(start, min(t, start + FRAMES_PER_CALL)))
-    bar = tqdm(total=frames, initial=t, unit=" frames", disable=True if quiet else None)
-    with bar:
+    hidden = quiet or sys.stderr is None or None  # None: unless stderr is a terminal
+    with tqdm(total=frames, initial=t, unit=" frames", disable=hidden) as bar:
         while t < frames:
             # A call ends with a training step, unless the run ends or is saved there.
             due, interval = net.frames_to_training, net.training_interval
@@ -61,7 +61,8 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
 def starting(device=None):
     """Start TensorFlow on a device and yield its name; meanwhile a terminal shows a message."""
     message = "starting TensorFlow and compiling"
-    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=None):
+    hidden = sys.stderr is None or None
+    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=hidden):
         from ddlo.backend import use_device
 
         name = use_device(device)

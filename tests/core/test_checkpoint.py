@@ -219,6 +219,7 @@ def interrupted(tmp_path, monkeypatch):
         ({"hidden": (120, 80)}, "hidden"),  # the default, but typed
         ({"learning_rate": 0.1}, "learning_rate"),
         ({"checkpoint": 10}, "checkpoint"),
+        ({"checkpoint": None}, "checkpoint"),
         ({"delay_weight": np.array([[2.0], [1], [1]])}, "another network"),
     ],
 )
@@ -267,6 +268,13 @@ def test_another_data_file_is_refused(interrupted):
         main.run(Parameters(resume=interrupted))
 
 
+def test_checkpoint_and_data_may_move(interrupted, tmp_path):
+    moved = interrupted.rename(tmp_path / "saved.bak")
+    data = (tmp_path / "data.mat").rename(tmp_path / "moved.mat")
+    report = main.run(Parameters(resume=moved, data=data, out=tmp_path / "new"))
+    assert report["frames"] == 60 and not moved.exists()
+
+
 def test_new_run_does_not_overwrite_a_checkpoint(interrupted):
     with pytest.raises(ValueError, match="is from an interrupted run: --resume"):
         main.run(Parameters(**SMALL, out=interrupted.parent))
@@ -279,8 +287,8 @@ def test_algorithm_with_a_state_is_refused(tmp_path):
             candidates=AdaptiveOrderPreserving(),
             algorithm=AdaptiveDROO,
         )
-    with pytest.raises(ValueError, match="checkpoint must be an integer >= 1, got -1"):
-        main.run(Parameters(**SMALL | {"checkpoint": -1}, out=tmp_path / "out"))
+    with pytest.raises(ValueError, match="checkpoint must be an integer >= 1, got 0"):
+        main.run(Parameters(**SMALL | {"checkpoint": 0}, out=tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
 
