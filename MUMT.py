@@ -81,16 +81,16 @@ class MUMT(Network, compiled=True):
     def costs(self, task_size):
         """Return the costs of tasks (..., N*M), J: float64 (4, ..., N*M).
 
-        Energy offloaded and local, weighted delay offloaded and local. A compiler could round only
-        these products differently (by fusing them with sums). The rest of Q selects, adds and compares,
-        and so is the same to the last bit wherever it runs.
+        Energy offloaded and local, weighted delay offloaded and local. All products are here: XLA could
+        fuse them with sums and round differently. The rest of Q selects, adds and compares, and so has
+        the same bits wherever it runs.
         """
         d = self.by_user(task_size)
         costs = self.cost_terms(d, d / (self.uplink_bandwidth / self.N))
         return np.reshape(costs, (4, *task_size.shape))
 
     def cost_terms(self, d, upload):
-        """Return the four costs of tasks d (..., N, M) whose uploads take so many seconds."""
+        """Return the four costs of tasks d (..., N, M) with upload times in seconds."""
         b = d * BITS_PER_MB
         processing = d * self.edge_cycles_per_bit * BITS_PER_MB / self.edge_cpu_rate
         return [
@@ -108,7 +108,10 @@ class MUMT(Network, compiled=True):
         return tuple(map(sum_left_to_right, (energy, local * costs[3], x * costs[2])))
 
     def user_utility(self, costs, decision, xp=np):
-        """Return each user's part of Q, E_n + beta*max(L_n, O_n): (..., N)."""
+        """Return each user's part of Q, E_n + beta*max(L_n, O_n): (..., N).
+
+        A subclass in which a part depends on other users' decisions must set `separable = False`.
+        """
         energy, local, offload = self.user_costs(costs, decision, xp)
         return energy + xp.maximum(local, offload)
 

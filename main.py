@@ -47,13 +47,13 @@ class Parameters(Resumable, Constants):
     # Beyond the paper.
     flips: int = 0  # extra candidates per DNN, each with one of its least confident tasks flipped
     user_flips: int = 0  # the same, with one task of every user flipped; use with recombine
-    recombine: bool = False  # one extra candidate, made of each user's best part of the others
+    recombine: bool = False  # one extra candidate, the best part of each user from all others
 
     # Running it.
     seed: int | None = 0  # of weights and mini-batches: the same seed gives the same run
     resume: Path | None = None  # continue a saved model or checkpoint, with its parameters
     frozen: bool = False  # with resume: decide only, do not learn
-    checkpoint: int | None = None  # save a long run every so many frames, in OUT/checkpoint.npz
+    checkpoint: int | None = None  # frames between saves of a long run, in OUT/checkpoint.npz
     device: str | None = None  # CPU, GPU, GPU:1, ...; default: TensorFlow's choice
     out: Path | None = None  # output folder; default: results/<time>
     show: bool = False  # show the plots in windows
@@ -77,7 +77,7 @@ class DDLO(Compilable, compiled=True):
     def decide_and_learn(self, states):
         """Decide frames (B, S) and learn from them; return the winners k (B,) and x* (B, N*M)."""
         results = [(np.empty(0, int), np.empty((0, self.net.net[-1]), np.int32))]
-        for block in self.net.blocks(self.network.check_state(states)):
+        for block in self.net.blocks(np.atleast_2d(self.network.check_state(states))):
             k, x = self.decide(block)  # 1 and 2
             self.net.encode(self.net.scale(block), x)  # 3, and 4 when it is due
             results.append((k, x))

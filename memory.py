@@ -24,7 +24,7 @@ TRAINING_START = 512
 FAR = 150
 # Parameters that are saved as numbers; those of main.py with the same names set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
-# Parameters that cannot change once the DNNs and the memory exist.
+# Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
 FIXED = ("net", "net_num", "memory_size", "output_graph", "candidates", "beta1")
 
 
@@ -43,7 +43,7 @@ class MemoryDNN(Compilable, compiled=True):
     beta1: of Adam, below 1; 0.09 as released
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
 
-    All are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale can be set
+    All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale can be set
     later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m; `memory_counter` is 1
     plus the number of entries so far, and the next one goes to row memory_counter % memory_size.
     `cost_his` has K lists of training costs. Raises ValueError for a parameter out of range.
@@ -166,7 +166,7 @@ class MemoryDNN(Compilable, compiled=True):
         self.memory_counter += len(entries)
 
     def rows(self, entries):
-        """Return the rows of the memory for the next so many entries: int32 (entries,)."""
+        """Return the rows of the memory for the next entries: int32 (entries,)."""
         return ((self.memory_counter + np.arange(entries)) % self.memory_size).astype(np.int32)
 
     def draw(self, memory_counter):
@@ -256,8 +256,8 @@ class MemoryDNN(Compilable, compiled=True):
             i, k = bad[0]
             raise FloatingPointError(
                 f"the training diverges: DNN {k + 1} has cost {costs[i, k]} at training step "
-                f"{steps + i + 1}. As released learning_rate is 0.01, {self.lr:g} here, and inputs are "
-                "-100 to 100"
+                f"{steps + i + 1}. Try a smaller learning_rate ({self.lr:g}; released: 0.01) or scale the "
+                "inputs to -100 to 100"
             )
         for k, history in enumerate(self.cost_his):
             history.extend(costs[:, k].tolist())

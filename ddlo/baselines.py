@@ -13,8 +13,8 @@ LABELS = {
     "all_edge": "full offloading",
     "all_local": "local only",
 }
-# `best_fixed` computes at most so many numbers if Q is separable, else so many utilities: a custom one
-# may take 20 microseconds.
+# Limits on the work of `best_fixed`: numbers if Q is separable, else utilities, which may take 20
+# microseconds each.
 MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
 
 
@@ -82,7 +82,7 @@ def baselines(network, state, fixed, seed):
     `fixed` is the best fixed decision (N*M,); the seed is that of the random one.
     """
     decisions = {"best_fixed": np.tile(fixed, (len(state), 1))}
-    if network.has_task_sizes:
+    if network.has_task_sizes and (state >= 0).all():
         decisions["smallest_local"] = smallest_local(network, state)
     edge, local = all_edge(network, state), all_local(network, state)
     random = np.random.default_rng(seed).integers(0, 2, edge.shape)
@@ -101,6 +101,6 @@ def frames(network, state):
 
 
 def _evenly_spaced(states, number):
-    """Return so many of the states, or all if there are fewer."""
+    """Return this number of states, or all if there are fewer."""
     number = min(len(states), max(1, number))
     return states[np.linspace(0, len(states) - 1, number).astype(int)]

@@ -132,7 +132,7 @@ def _nearest_subsets(few, K):
 
 
 def check_rule(rule, dnns, tasks):
-    """Return a rule that works for so many DNNs and tasks. Raises ValueError if it does not."""
+    """Return a rule that works for this number of DNNs and tasks. Raises ValueError if it does not."""
     if not callable(rule):
         raise ValueError(f"candidates must be a callable (logits, xp), got {checks.quoted(rule)}")  # noqa: TRY004
     found = np.asarray(rule(np.zeros((dnns, 1, tasks)), np))

@@ -15,17 +15,24 @@ from ddlo.scale import Scale
 from memory import FIXED, NUMBERS, MemoryDNN
 
 KIND = "a saved model or a checkpoint"
-PROCESS = ("resume", "device", "out", "show")  # parameters of a process rather than of a run
+PROCESS = ("resume", "device", "out", "show")  # parameters that do not change the results
 
 
 class Resumable:
-    """Base of Parameters: knows which ones were given, as the others may come from a file."""
+    """Base of Parameters: records in `given` those that the caller set; a file supplies the rest."""
 
     def __new__(cls, *values, **given):
         self = super().__new__(cls)
         positional = [each.name for each in fields(cls) if not each.kw_only]
-        vars(self)["given"] = {*positional[: len(values)], *given}
+        vars(self).update(given=set(), arguments={*positional[: len(values)], *given})
         return self
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        self.given.add(name)
+
+    def __post_init__(self):
+        vars(self)["given"] = vars(self).pop("arguments")  # rather than all that __init__ sets
 
 
 def resumed(parameters):
@@ -37,20 +44,18 @@ def resumed(parameters):
     checks.flags(parameters)
     if not parameters.resume:
         if parameters.frozen:
-            raise ValueError("frozen needs a trained model to decide with: resume")
+            raise ValueError("frozen needs a saved model: set resume")
         return parameters
-    p = replace(parameters, resume=Path(parameters.resume))
-    defaults = {each.name: each.default for each in fields(p)}
-    changed = {name for name, value in asdict(p).items() if _plain(value) != _plain(defaults[name])}
-    saved = saved_parameters(p.resume, type(p))
-    values = {name: saved[name] for name in saved.keys() - changed - parameters.given}
-    return replace(p, **values)
+    path = Path(parameters.resume)
+    saved = saved_parameters(path, type(parameters))
+    values = {name: saved[name] for name in saved.keys() - parameters.given}
+    return replace(parameters, resume=path, **values)
 
 
 def saved_parameters(path, kind):
     """Return the parameters, those of a dataclass `kind`, of the run that saved a model or checkpoint.
 
-    A dict without those that the run did not know. Raises as `resumed`.
+    Returns a dict; parameters unknown to that run are missing. Raises as `resumed`.
     """
     with read_archive(path, KIND) as (content, text):
         if "run" in content:  # a checkpoint
@@ -102,10 +107,10 @@ def make_net(parameters, network, training, candidates=None):
             candidates=candidates or flips,
             scale=network.scale or Scale.of(training),
         )
-    net = MemoryDNN.load(path, candidates)
+    net = MemoryDNN.load(path, candidates, network.scale)
     check_fit(net, network)
     if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
-        net = MemoryDNN.load(path, flips)
+        net = MemoryDNN.load(path, flips, network.scale)
     fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
     fixed["hidden"] = tuple(net.net[1:-1])
     fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)
@@ -128,7 +133,7 @@ def is_checkpoint(path):
 
 
 class Checkpoint:
-    """The checkpoint of a run, saved after every so many frames.
+    """The checkpoint of a run, saved at regular intervals.
 
     `done` has the winners and decisions of an interrupted run, or is None. Raises ValueError if the run
     to resume had another problem or other parameters, if there is a checkpoint where a new one would

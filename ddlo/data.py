@@ -20,7 +20,7 @@ from MUMT import MUMT
 PUBLISHED = (10, 30)  # MB, the range of the published sizes
 KEYS = ("task_size", "gain_min", "gain_mode")
 BLOCK = 500  # samples whose optima are found at a time
-GENERATE = "python -m experiments.generate_data with the parameters of this run generates one"
+GENERATE = "to generate it: python -m experiments.generate_data with this run's parameters"
 
 # How DDLO is compared with gain_min, and the name in texts.
 MEASURES = {
@@ -30,7 +30,7 @@ MEASURES = {
 }
 # No utility can be below these references, except for rounding (relative).
 BOUNDS, ROUNDING = ("optimum", "lower bound"), 1e-9
-COARSEST = 1e-3  # relative: a number with fewer digits is not taken for a rounded one
+COARSEST = 1e-3  # largest relative rounding error accepted in gain_min
 
 
 class Data(NamedTuple):
@@ -96,7 +96,7 @@ class Data(NamedTuple):
         """
         path, network = Path(path), as_network(network)
         if not path.exists():
-            raise ValueError(f"there is no data set {path}; {GENERATE}")
+            raise ValueError(f"no such data set: {path}; {GENERATE}")
         content = read_mat(path)
         try:
             data = _checked_content(content, network)
@@ -201,7 +201,7 @@ def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
 
 
 def check_states(name, states, network, least=2):
-    """Return states as a float64 array (samples, S) with at least so many samples."""
+    """Return states as a float64 array (samples, S), at least `least` of them."""
     states = checks.array(name, states)
     if states.ndim != 2 or states.shape[1] != network.state_size or len(states) < least:
         raise ValueError(

@@ -46,7 +46,7 @@ def check_enumerable(N, M):
 def search(function, state, tasks, width):
     """Call function(states (b, S), all decisions on `tasks` tasks) for some frames at a time.
 
-    The function returns a number and a decision of `width` entries per frame, and this as `in_blocks`.
+    The function returns a value and a decision of `width` entries per frame; so does this for all.
     """
     decisions = all_decisions(tasks)
     step = max(1, 2**19 // (len(decisions) * width))  # 4 MB, for the cache
@@ -54,7 +54,7 @@ def search(function, state, tasks, width):
 
 
 def in_blocks(function, state, step):
-    """Call function(states (b, S)) for `step` frames at a time, so that memory does not grow.
+    """Call function(states (b, S)) for `step` frames at a time, to bound the memory.
 
     Returns the arrays it returns, concatenated; for one state (S,) without their first axis.
     """
@@ -70,5 +70,5 @@ def in_blocks(function, state, step):
 
 
 def all_decisions(tasks):
-    """Return all decisions on so many tasks in lexicographic order: int32 (2**tasks, tasks)."""
+    """Return all decisions in lexicographic order: int32 (2**tasks, tasks)."""
     return np.array(list(itertools.product((0, 1), repeat=tasks)), np.int32)

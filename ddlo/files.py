@@ -123,7 +123,7 @@ def read_archive(path, kind):
     """
     path = npz_path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}, which should be {kind}")
+        raise FileNotFoundError(f"no such file: {path} (expected {kind})")
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}

@@ -15,8 +15,8 @@ from ddlo.network import Network
 def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
     """Run DDLO on the samples `index` (frames,) of the data, and return the history.
 
-    `loop` decides states (B, S) and returns the winners (B,) and their decisions (B, N*M). A Checkpoint
-    has those of an interrupted run, and saves this one.
+    `loop` decides states (B, S) and returns the winners (B,) and their decisions (B, N*M). With a
+    Checkpoint, start from its saved frames and save this run.
 
     The history is a dict of arrays (frames, ...): index; chosen, the winning candidate (below K the DNN
     that proposed it); decision; Q; and gain_ratio, or difference if utilities are negative. Raises
@@ -28,7 +28,8 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
     name = MEASURES[data.measure].format(reference=data.reference)
 
     def score(now):
-        found = ddlo.network.compute_Q(data.states[index[now]], decision[now])
+        x = decision[now].astype(np.int32)  # arithmetic with uint8 would wrap
+        found = ddlo.network.compute_Q(data.states[index[now]], x)
         Q[now] = checks.finite("Q", np.asarray(found))
         values[now] = data.compare(Q[now], index[now])
 
@@ -106,7 +107,7 @@ def how_to_compile(part):
     """Return in words how a user has a network, MemoryDNN or DDLO compiled."""
     kind = type(part)
     if isinstance(part, Network) and part.scored_by_Q:
-        return f"{kind.__name__} has only compute_Q; with costs and utility it could be compiled"
+        return f"{kind.__name__} has only compute_Q; with a utility it could be compiled"
     declaration = f"class {kind.__name__}({kind.__bases__[0].__name__}, compiled=True)"
     return f"If the methods of {kind.__name__} also work on tensors, write {declaration}"
 
@@ -119,8 +120,8 @@ def compile_loop(ddlo):
     """Return a function that does what ddlo.decide_and_learn does, compiled for whole blocks.
 
     A block is the frames between two training steps. One call does up to `most` blocks, because a call
-    into TensorFlow takes longer than a block. The network may be replaced by one of the same class and
-    size, and lr changed; with another training_interval or batch_size frames run one block at a time.
+    into TensorFlow takes longer than a block. The network may be replaced by one with other `costs`,
+    and lr changed; with another training_interval or batch_size frames run one block at a time.
     """
     from ddlo.backend import compiled, tf, tnp
 
@@ -162,7 +163,7 @@ def compile_loop(ddlo):
             net.rows(frames).reshape(blocks, interval),
             sample_index,
         )
-        # Compiled for one number of blocks: fewer are padded, and the padding does not run.
+        # XLA needs fixed shapes: pad to `most` blocks; the loop stops before the padding.
         arrays = [np.resize(array, (most, *array.shape[1:])) for array in arrays]
         numbers = np.array(blocks, np.int32), np.array(net.lr, np.float32)
         memory, state, *results = run_blocks(*numbers, *arrays, net.memory, net.raw_state)
@@ -174,7 +175,7 @@ def compile_loop(ddlo):
         return k.ravel(), x.reshape(frames, n_out).astype(np.int32)
 
     def loop(states):
-        states = ddlo.network.check_state(states)
+        states = np.atleast_2d(ddlo.network.check_state(states))
         results = [ddlo.decide_and_learn(states[:0])]
         as_compiled = (net.training_interval, net.batch_size) == (interval, batch_size)
         while len(states):
@@ -196,6 +197,6 @@ def stored(memory, rows, entries):
     """Return the memory, a tensor, with entries (B, n_in + n_out) in rows (B,)."""
     from ddlo.backend import tf
 
-    last = slice(-memory.shape[0], None)  # in a row that is taken twice the later entry stays
-    rows = rows[last]  # one slice with the new axis below gives wrong rows under XLA
+    last = slice(-memory.shape[0], None)  # if a row repeats, the later entry wins
+    rows = rows[last]  # on its own: XLA gives wrong rows if one slice also adds the axis below
     return tf.tensor_scatter_nd_update(memory, rows[:, None], entries[last])

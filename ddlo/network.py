@@ -16,8 +16,8 @@ from ddlo.enumeration import enumerate_decisions
 class Compilable:
     """Base of the classes in the compiled loop: Network, MemoryDNN and DDLO.
 
-    A subclass runs frame by frame unless it says that its methods also work on tensors:
-    `class Late(MUMT, compiled=True)`. With compiled=False no message says what to write.
+    A subclass runs frame by frame unless it is declared `class Late(MUMT, compiled=True)`: then its
+    methods must also accept tensors. `compiled=False` silences the hint.
     """
 
     def __init_subclass__(cls, compiled=None, **options):
@@ -40,7 +40,7 @@ class Network(Compilable):
 
     A state describes one time frame; a decision has N*M entries, 1 to offload a task and 0 to process
     it locally. A subclass sets N and M and writes `compute_Q`. For compiled code it also writes
-    `costs` and `utility`, with functions that NumPy and TensorFlow share: `xp` is `numpy`, or
+    `utility`, with functions that NumPy and TensorFlow share: `xp` is `numpy`, or
     `tensorflow.experimental.numpy` for tensors.
     """
 
@@ -53,27 +53,28 @@ class Network(Compilable):
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         own = vars(cls)
-        if "compute_Q" in own:  # it counts, unless the class also splits it
+        if "compute_Q" in own or "utility" in own:  # a new compute_Q overrides an inherited utility
             cls.scored_by_Q = "utility" not in own
-        if "separable" not in own and ("compute_Q" in own or "utility" in own):
-            cls.separable = False
-        if cls.compiled and cls.scored_by_Q:
-            raise TypeError(f"{cls.__name__} needs costs and utility to be compiled=True")
+            if "separable" not in own:
+                cls.separable = False
+        if cls.scored_by_Q and (cls.compiled or cls.separable is True):
+            what = "compiled=True" if cls.compiled else "separable"
+            raise TypeError(f"{cls.__name__} needs a utility to be {what}, not only compute_Q")
 
     def compute_Q(self, state, decision):
         """Return Q of decisions (..., N*M) in states (..., S); leading dimensions broadcast."""
         raise NotImplementedError(f"{type(self).__name__} must define compute_Q")
 
     def costs(self, state):
-        """Return an array (A, ..., S'), the part of Q that does not depend on the decision."""
-        return state
+        """Precompute from states (..., S) what `utility` needs: an array (A, ..., S')."""
+        return state[None]
 
     def utility(self, costs, decision, xp=np):
         """Return Q (...) of float64 decisions (..., N*M), given the `costs` of their states."""
         raise NotImplementedError(f"{type(self).__name__} must define utility")
 
     def allowed(self, costs, decision, xp=np):
-        """Return the nearest decisions that may be made; `compute_Q` must score them alike."""
+        """Map decisions to the nearest feasible ones; both must have the same Q."""
         return decision
 
     def recombine(self, costs, candidates, best, xp=np):
@@ -119,6 +120,8 @@ def as_network(thing):
         raise ValueError(f"a network must have N, M and compute_Q, got {found}{without}")
     if not isinstance(thing, Network):
         kind = type(thing)
+        if not hasattr(thing, "__dict__"):
+            raise ValueError(f"a network must not have __slots__, got {kind.__name__}")
         network = object.__new__(type(kind.__name__, (kind, Network), {"__doc__": kind.__doc__}))
         network.__dict__ = thing.__dict__  # what the user changes later counts here, too
         thing = network
@@ -230,13 +233,16 @@ def check_network(network, state):
             f"{name} must return the same for a frame in a block and alone, got {Q[2][0]} and "
             f"{_described(alone)}; {hint}"
         )
-    costs = state if network.scored_by_Q else network.costs(state)
-    scored = np.asarray(network.score(costs, decisions.astype(float)))
+    costs, decisions = network.costs(state), decisions.astype(float)
+    scored = np.asarray(network.score(state if network.scored_by_Q else costs, decisions))
     if scored.shape != Q.shape or not np.allclose(scored, Q, rtol=1e-9, atol=0):
         raise ValueError(
             f"utility of {kind_of(network)} must return what compute_Q does, {Q[:, 0]}, got "
             f"{_described(scored)}"
         )
+    feasible = network.compute_Q(state, network.allowed(costs, decisions, np))
+    if not np.allclose(feasible, Q, rtol=1e-9, atol=0):
+        raise ValueError(f"{name} must score a decision as what `allowed` maps it to")
 
 
 def _described(value):

@@ -69,7 +69,7 @@ def energy_and_delay(network, states, history):
 
     A user's delay is the larger of local and offload delay. {} if the network does not know them.
     """
-    index, decision = history["index"], history["decision"]
+    index, decision = history["index"], history["decision"].astype(np.int32)
     if network.energy_and_delays(states[index[:1]], decision[:1]) is None:
         return {}
     energy, delay = np.empty(len(index)), np.empty(len(index))

@@ -71,7 +71,11 @@ def test_typed_parameters_count_and_the_others_are_the_saved_ones(first, tmp_pat
         assert cli(monkeypatch, *resume, *options) is None
         net = MemoryDNN.load(tmp_path / "out" / "model")
         assert (net.lr, net.training_interval, net.memory_size) == (rate, interval, 200)
-    # From Python too, also if what is given is the default.
+    # From Python too, also if it is the default, given or set later.
+    parameters = Parameters(resume=first / "model", out=tmp_path / "out", frames=60)
+    parameters.learning_rate = 0.01
+    main.run(parameters)
+    assert MemoryDNN.load(tmp_path / "out" / "model").lr == 0.01
     for given, rate in (({}, 0.02), ({"learning_rate": 0.01}, 0.01)):
         main.run(Parameters(resume=first / "model", out=tmp_path / "out", frames=60, **given))
         assert MemoryDNN.load(tmp_path / "out" / "model").lr == rate
@@ -80,12 +84,12 @@ def test_typed_parameters_count_and_the_others_are_the_saved_ones(first, tmp_pat
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--frozen",), "frozen needs a trained model"),
+        (("--frozen",), "frozen needs a saved model"),
         (("--resume", "{model}", "--net-num", 5), "net_num of .* is 3, got 5"),
         (("--resume", "{model}", "--hidden", 120, 80), r"hidden of .* is \(\), got \(120, 80\)"),
         (("--resume", "{model}", "--memory-size", 1024), "memory_size of .* is 200, got 1024"),
         (("--resume", "{model}", "--seed", 0), "seed of .* is 4, got 0"),
-        (("--resume", "nowhere"), "no file nowhere.npz"),
+        (("--resume", "nowhere"), "no such file: nowhere.npz"),
         (("--resume", "{data}"), "is not a saved model"),
         (("--resume", "{model}", "--users", 2, "--data", "{two}"), "must have 6 inputs .* got 9"),
     ],
@@ -186,6 +190,20 @@ def test_frozen_and_continued_models_resume(tmp_path, monkeypatch):
         killed_after(2, monkeypatch, model | {"frozen": frozen, "checkpoint": 250, "out": out})
         main.run(Parameters(resume=out / "checkpoint.npz"))
         assert_same_results(out, whole)
+
+
+class Scaled(MUMT, compiled=True):
+    @staticmethod
+    def scale(task_size):
+        return task_size / 10
+
+
+def test_network_with_its_own_scale_resumes(tmp_path, monkeypatch):
+    few, custom = {"frames": 60, "checkpoint": 20, "hidden": (5,)}, {"network": Scaled(3, 3)}
+    main.run(Parameters(**few, out=tmp_path / "whole"), **custom)
+    killed_after(1, monkeypatch, few | {"out": tmp_path / "out"}, **custom)
+    main.run(Parameters(resume=tmp_path / "out" / "checkpoint.npz"), **custom)
+    assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ SIZES, DECISION = [10] * 4, [1] * 4
         (lambda: main.run(Parameters(recombine="no")), "recombine must be True or False"),
         (lambda: main.run(Parameters(bandwidth="fair")), "bandwidth must .* got 'fair'"),
         (lambda: Data.generate(network(), 0), "samples must .* got 0"),
-        (lambda: Data.load("nowhere.mat", network()), "there is no data set nowhere.mat"),
+        (lambda: Data.load("nowhere.mat", network()), "no such data set: nowhere.mat"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -209,7 +209,7 @@ def set_to(value):
 @pytest.mark.parametrize(
     "write, message",
     [
-        (lambda path: None, "there is no data set"),
+        (lambda path: None, "no such data set"),
         (lambda path: path.mkdir(), "got a folder"),
         (lambda path: path.write_bytes(b""), "must be a MATLAB file, got an empty file"),
         (lambda path: path.write_text("task_size " * 100), "must be a MATLAB file, got text"),

@@ -307,7 +307,7 @@ def test_bad_parameters_end_with_one_message_and_no_folder(
 def test_bad_parameters_end_with_an_exit_code_and_no_traceback(tmp_path):
     code, printed, errors = python("main.py", "--data", tmp_path / "nowhere.mat")
     assert code == 1 and printed == ""
-    assert errors.startswith("main.py: there is no data set ") and errors.count("\n") == 1
+    assert errors.startswith("main.py: no such data set: ") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_diverging_training_stops_with_a_message(shared):
     shared.set_weights(weights)
     with pytest.raises(FloatingPointError) as error:
         shared.encode(*frames(10))
-    for found in ("DNN 2", "training step 2", "0.02 here"):
+    for found in ("DNN 2", "training step 2", "learning_rate (0.02"):
         assert found in str(error.value)
 
 

@@ -206,7 +206,7 @@ def test_overridden_compute_Q_counts_and_cannot_be_compiled(published):
     expected = network.compute_Q(d, net.decode(net.scale(d))).argmin(axis=0)
     np.testing.assert_array_equal(k, expected)
     assert (k != DDLO(net, MUMT(3, 3)).decide(d)[0]).any()
-    with pytest.raises(TypeError, match="Own needs costs and utility"):
+    with pytest.raises(TypeError, match="Own needs a utility"):
         type("Own", (MUMT,), {"compute_Q": Penalty.compute_Q}, compiled=True)
 
 
@@ -330,6 +330,57 @@ def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
     np.testing.assert_array_equal(Data.load(tmp_path / "channel.mat", network).gain_min, gain_min)
     with pytest.raises(ValueError, match="states of Channel are not task sizes"):
         Data.generate(network, 20)
+
+
+class Signed(Network, compiled=False):
+    """Arithmetic with decisions goes below 0 and beyond 255."""
+
+    N, M, has_task_sizes = 4, 1, False
+
+    def compute_Q(self, state, decision):
+        return 2000 + ((300 * decision - 100) * np.asarray(state)).sum(axis=-1)
+
+
+def test_utility_may_compute_with_decisions_and_states_below_zero(tmp_path):
+    state = np.random.default_rng(0).uniform(-3, 3, (60, 4))  # as gains in dB
+    report = main.run(untrained(tmp_path), Signed(), data=state)
+    history = history_of(tmp_path)
+    x = history["decision"].astype(int)
+    Q = Signed().compute_Q(state[history["index"][0]], x)
+    np.testing.assert_allclose(history["Q"][0], Q)
+    assert "smallest_local" not in report["rules"]
+    plain = type("Plain", (), {"N": 4, "M": 1, "compute_Q": Signed.compute_Q})
+    assert main.run(untrained(tmp_path), plain(), data=state)["mean_Q"] == report["mean_Q"]
+
+
+def test_utility_added_by_a_subclass_counts(published):
+    class OnlyCompute(Network):
+        N, M = 3, 3
+
+        def compute_Q(self, state, decision):
+            return (np.asarray(state) * (1 + np.asarray(decision))).sum(axis=-1)
+
+    class Both(OnlyCompute, compiled=True):
+        def utility(self, costs, decision, xp=np):  # costs: by default the states
+            return xp.sum(costs[0] * (1 + decision), axis=-1)
+
+    check_network(Both(), published[0])
+    nets = [MemoryDNN([9, 9], 2, seed=0, training_interval=50) for _ in range(2)]
+    loop = compile_loop(DDLO(nets[0], Both()))
+    plain = DDLO(nets[1], OnlyCompute()).decide_and_learn
+    for compiled, other in zip(loop(published[0][:700]), plain(published[0][:700])):
+        np.testing.assert_array_equal(compiled, other)
+    with pytest.raises(TypeError, match="needs a utility to be separable"):
+        type("Own", (OnlyCompute,), {"separable": True, "compute_Q": OnlyCompute.compute_Q})
+
+
+def test_compute_Q_must_agree_with_allowed(published):
+    class Own(MUMT):
+        def allowed(self, costs, decision, xp=np):
+            return decision * np.repeat([0, 1], [3, 6])
+
+    with pytest.raises(ValueError, match="must score a decision as what `allowed` maps it to"):
+        check_network(Own(3, 3), published[0])
 
 
 class NoLicence(MUMT, compiled=True):

@@ -329,7 +329,7 @@ def test_runs_on_a_cluster_by_its_address(tmp_path, short):
 
 def test_bad_data_are_refused_before_anything_runs(tmp_path):
     for run, message in [
-        (replace(QUICK[0], data="data/nowhere.mat"), "no data set"),
+        (replace(QUICK[0], data="data/nowhere.mat"), "no such data set"),
         (replace(QUICK[0], users=2), "task_size must have shape"),
     ]:
         with pytest.raises(ValueError, match=message):
