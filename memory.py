@@ -6,7 +6,6 @@ NumPy only; TensorFlow is imported for the first training step.
 """
 
 import functools
-import warnings
 
 import numpy as np
 
@@ -14,14 +13,11 @@ from ddlo import checks
 from ddlo.candidates import check_rule, describe_rule, rule_from, threshold
 from ddlo.files import read_archive, write_archive
 from ddlo.network import Compilable
-from ddlo.scale import RELEASED, describe_scale, scale_from
+from ddlo.scale import FAR, RELEASED, describe_scale, scale_from, warn_if_far
 
-# Adam's other constants; beta1 is 0.09 in the released package.
-BETA2, EPSILON = np.float32(0.999), np.float32(1e-8)
+BETA2 = np.float32(0.999)  # of Adam; beta1 is 0.09 in the released package
 # Training starts at this memory_counter, whatever the size of the memory (as released).
 TRAINING_START = 512
-# Inputs beyond this magnitude need another scale; the DNNs are made for -100 to 100.
-FAR = 150
 # Parameters that are saved as numbers; those of main.py with the same names set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
@@ -126,9 +122,8 @@ class MemoryDNN(Compilable, compiled=True):
     def decode(self, h):
         """Return the candidate decisions for inputs (n_in,) or (B, n_in): 1 offload, 0 local.
 
-        One frame gives a list of C int32 arrays (n_out,), as released; a block gives an int32 array
-        (C, B, n_out), with the same decisions as frame by frame. Raises ValueError for another shape
-        or inputs that are not finite.
+        One frame gives a list of C int32 arrays (n_out,), as released; a block gives the same decisions
+        as an int32 array (C, B, n_out). Raises ValueError for another shape or infinite inputs.
         """
         h = self.check_inputs(h)
         # In float64, so that rounding, which differs in compiled code, does not change a decision. In
@@ -225,12 +220,11 @@ class MemoryDNN(Compilable, compiled=True):
     def train(self, state, rate, memory, sample_index):
         """Return the state after one training step of every DNN, and the costs before it (K,).
 
-        All arguments are tensors, as in `learn`. Adam has TensorFlow 1's form: epsilon stays outside the
-        bias correction.
+        All arguments are tensors, as in `learn`.
         """
-        from ddlo.backend import tf, tnp
+        from ddlo.backend import adam, tf, tnp
 
-        weights, m, v, powers = state
+        weights = state[0]
         batch = tf.gather(memory, sample_index)
         h, decision = batch[..., : self.net[0]], batch[..., self.net[0] :]
         with tf.GradientTape() as tape:
@@ -240,12 +234,7 @@ class MemoryDNN(Compilable, compiled=True):
             cost = tf.reduce_mean(loss, axis=(1, 2))
         # The gradient of the sum of the costs; each depends only on the weights of one DNN.
         gradients = tape.gradient(cost, weights)
-        beta1 = np.float32(self.beta1)
-        rate = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
-        m = [m + (1 - beta1) * (g - m) for m, g in zip(m, gradients)]
-        v = [v + (1 - BETA2) * (g * g - v) for v, g in zip(v, gradients)]
-        weights = [w - rate * m / (tf.sqrt(v) + EPSILON) for w, m, v in zip(weights, m, v)]
-        return [weights, m, v, powers * [beta1, BETA2]], cost
+        return adam(state, gradients, rate, np.float32(self.beta1), BETA2), cost
 
     def trained(self, state, costs):
         """Take over the state after training steps with these costs (steps, K)."""
@@ -340,19 +329,13 @@ class MemoryDNN(Compilable, compiled=True):
         Warns once if half of them or more are far outside -100 to 100.
         """
         h = checks.array("h", h, np.float32)
-        if h.ndim == 0 or h.ndim > 2 or h.shape[-1] != self.net[0]:
-            shapes = f"({self.net[0]},) or (B, {self.net[0]}) as in net"
-            raise ValueError(f"h must have shape {shapes}, got {h.shape}")
-        largest = np.abs(h).max(initial=0)  # NaN comes through
-        if not largest <= FAR:
+        if h.ndim not in (1, 2) or h.shape[-1] != self.net[0]:
+            raise ValueError(
+                f"h must have shape ({self.net[0]},) or (B, {self.net[0]}), got {h.shape}"
+            )
+        if not np.abs(h).max(initial=0) <= FAR:  # also if one is NaN
             checks.finite("h", h)
-            if not self._warned and np.mean(np.abs(h) > FAR) >= 0.5:  # not a few outliers
-                self._warned = True
-                warnings.warn(
-                    f"the inputs of the DNNs, up to {largest:.4g} in magnitude, are far outside -100 to "
-                    "100, where learning suffers: scale them with Scale.of(states), see docs/usage.md",
-                    stacklevel=3,
-                )
+            self._warned = self._warned or warn_if_far(h)
         return h
 
     def _entries(self, h, m):
@@ -367,13 +350,14 @@ class MemoryDNN(Compilable, compiled=True):
 
     def _like(self, name, arrays, expected):
         """Return finite float32 copies of arrays with the shapes of the expected ones."""
-        if not np.iterable(arrays):
-            raise ValueError(f"{name} must be a list of arrays, got {checks.quoted(arrays)}")
-        arrays = [checks.array(f"{name}[{i}]", a, np.float32) for i, a in enumerate(arrays)]
-        shapes, wanted = [a.shape for a in arrays], [a.shape for a in expected]
-        if shapes != wanted:
-            raise ValueError(f"{name} must have shapes {wanted}, got {shapes}")
-        return [checks.finite(f"{name}[{i}]", a).copy() for i, a in enumerate(arrays)]
+        if not np.iterable(arrays) or len(arrays) != len(expected):
+            raise ValueError(f"{name} must be {len(expected)} arrays, got {checks.quoted(arrays)}")
+        names = [f"{name}[{i}]" for i in range(len(expected))]
+        arrays = [
+            checks.array(each, array, np.float32, like.shape)
+            for each, array, like in zip(names, arrays, expected)
+        ]
+        return [checks.finite(each, array).copy() for each, array in zip(names, arrays)]
 
     def __setattr__(self, name, value):
         if name in FIXED and name in vars(self):

@@ -4,6 +4,8 @@ import functools
 import os
 from contextlib import contextmanager
 
+import numpy as np
+
 from ddlo import checks
 
 
@@ -61,6 +63,22 @@ def use_device(name=None):
     except RuntimeError as error:
         raise ValueError(f"too late to compute on {name}: {error}") from error
     return device
+
+
+EPSILON = np.float32(1e-8)  # of Adam
+
+
+def adam(state, gradients, rate, beta1, beta2):
+    """Return the state [weights, m, v, powers] after a step of Adam; `powers` are beta1**t, beta2**t.
+
+    In TensorFlow 1's form, as released: epsilon stays outside the bias correction.
+    """
+    weights, m, v, powers = state
+    rate = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
+    m = [m + (1 - beta1) * (g - m) for m, g in zip(m, gradients)]
+    v = [v + (1 - beta2) * (g * g - v) for v, g in zip(v, gradients)]
+    weights = [w - rate * m / (tf.sqrt(v) + EPSILON) for w, m, v in zip(weights, m, v)]
+    return [weights, m, v, powers * [beta1, beta2]]
 
 
 def compiled(function):

@@ -167,8 +167,11 @@ def test_bad_input_is_refused(call, message):
         ),
         (lambda net: net.learn(np.full((2, 128), -1)), "sample_index must .* got .*-1"),
         (lambda net: net.set_weights(None), "weights must .* got None"),
-        (lambda net: net.set_weights(net.get_weights()[:2]), r"weights must .* got \[\(2, 9, 5\)"),
-        (lambda net: net.set_weights([w[:1] for w in net.get_weights()]), "weights must have"),
+        (lambda net: net.set_weights(net.get_weights()[:2]), "weights must be 4 arrays"),
+        (
+            lambda net: net.set_weights([w[:1] for w in net.get_weights()]),
+            r"weights\[0\] must have shape",
+        ),
         (lambda net: net.set_weights([w * np.nan for w in net.get_weights()]), "got nan"),
     ],
 )
