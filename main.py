@@ -14,7 +14,7 @@ from ddlo.bandwidth import Sharing, make_network
 from ddlo.checkpoint import Resumable
 from ddlo.command_line import command_line
 from ddlo.enumeration import in_blocks
-from ddlo.network import Compilable, as_network, check_fit, describe_network
+from ddlo.network import Compilable, as_network, check_fit, chosen, describe_network
 from MUMT import Constants
 
 # TensorFlow, SciPy and Matplotlib are imported where they are used, so that --help is quick.
@@ -102,7 +102,7 @@ class DDLO(Compilable, compiled=True):
         """
         Q = self.network.score(costs, candidates, xp)
         k = xp.argmin(Q, axis=0)
-        x = xp.take_along_axis(candidates, k[None, :, None], axis=0)[0]
+        x = chosen(candidates, k, xp)
         if self.recombine:  # not in the paper
             other = self.network.recombine(costs, candidates, x, xp)
             better = self.network.score(costs, other, xp) < xp.min(Q, axis=0)

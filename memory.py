@@ -328,15 +328,15 @@ class MemoryDNN(Compilable, compiled=True):
 
         Warns once if half of them or more are far outside -100 to 100.
         """
-        h = checks.array("h", h, np.float32)
+        h = checks.array("h", h)
         if h.ndim not in (1, 2) or h.shape[-1] != self.net[0]:
             raise ValueError(
                 f"h must have shape ({self.net[0]},) or (B, {self.net[0]}), got {h.shape}"
             )
         if not np.abs(h).max(initial=0) <= FAR:  # also if one is NaN
-            checks.finite("h", h)
+            checks.finite("h", checks.array("h", h, np.float32))
             self._warned = self._warned or warn_if_far(h)
-        return h
+        return h.astype(np.float32)
 
     def _entries(self, h, m):
         """Return rows of the memory, checked: float32 (B, n_in + n_out)."""

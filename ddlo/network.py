@@ -144,6 +144,13 @@ def check_fit(net, network, recombine=False):
         )
 
 
+def chosen(candidates, k, xp=np):
+    """Return candidate k (B,) of candidates (C, B, N*M) in each frame: (B, N*M)."""
+    if xp is np:  # three times as fast
+        return candidates[k, np.arange(len(k))]
+    return xp.take_along_axis(candidates, k[None, :, None], axis=0)[0]
+
+
 def kind_of(thing):
     """Return the name of an object's class."""
     return type(thing).__name__
