@@ -39,10 +39,11 @@ class MemoryDNN(Compilable, compiled=True):
     beta1: of Adam, below 1; 0.09 as released
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
 
-    All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale can be set
-    later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m; `memory_counter` is 1
-    plus the number of entries so far, and the next one goes to row memory_counter % memory_size.
-    `cost_his` has K lists of training costs. Raises ValueError for a parameter out of range.
+    All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale
+    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m;
+    `memory_counter` is 1 plus the number of entries so far, and the next one goes to row
+    memory_counter % memory_size. `cost_his` has K lists of training costs. Raises ValueError for a
+    parameter out of range.
     """
 
     def __init__(
@@ -341,10 +342,9 @@ class MemoryDNN(Compilable, compiled=True):
     def _entries(self, h, m):
         """Return rows of the memory, checked: float32 (B, n_in + n_out)."""
         h, m = self.check_inputs(h), checks.array("m", m, np.float32)
-        if h.shape[:-1] != m.shape[:-1] or m.shape[-1] != self.net[-1]:
-            raise ValueError(
-                f"m must have shape {(*h.shape[:-1], self.net[-1])}, as h has {h.shape}, got {m.shape}"
-            )
+        shape = (*h.shape[:-1], self.net[-1])
+        if m.shape != shape:
+            raise ValueError(f"m must have shape {shape}, as h has {h.shape}, got {m.shape}")
         checks.binary("m", m)
         return np.atleast_2d(np.concatenate([h, m], axis=-1))
 

@@ -159,6 +159,7 @@ def test_bad_input_is_refused(call, message):
         (lambda net: net.encode(np.zeros(9), np.full(9, 2)), "m must .* got 2"),
         (lambda net: net.encode(np.zeros((3, 9)), np.zeros((2, 9))), r"m must .* got \(2, 9\)"),
         (lambda net: net.remember(np.zeros(9), np.full(9, 0.5)), "m must .* got 0.5"),
+        (lambda net: net.remember(np.zeros(9), 1), r"m must have shape \(9,\)"),
         (lambda net: net.learn(np.zeros((2, 100), int)), r"sample_index must .* \(2, 100\)"),
         (lambda net: net.learn(np.zeros((2, 128))), "sample_index must .* integers .* got"),
         (
