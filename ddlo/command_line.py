@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from dataclasses import fields, replace
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import tyro
@@ -42,7 +43,8 @@ def command_line(function, parameters):
     # profiler or a notebook, or with python -i, Python ends in its own way.
     if sys._getframe(1).f_back is None and not sys.flags.inspect:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError):  # nobody reads it any more
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -107,7 +109,7 @@ def parse(parameters, arguments):
     if getattr(found, "resume", None):
         from ddlo.checkpoint import saved_parameters
 
-        saved = replace(parameters(), **saved_parameters(found.resume, parameters))
+        saved = parameters(**saved_parameters(found.resume, parameters))
         found = tyro.cli(parameters, args=arguments, default=saved, registry=REGISTRY)
     return found
 

@@ -158,7 +158,7 @@ def compile_loop(ddlo):
             sample_index[block] = net.draw(net.memory_counter + interval * (block + 1))
         costs = ddlo.network.costs(states)
         arrays = (
-            net.check_inputs(net.scale(states)).astype(np.float32).reshape(blocks, interval, n_in),
+            net.check_inputs(net.scale(states)).reshape(blocks, interval, n_in),
             costs.reshape(len(costs), blocks, interval, costs.shape[-1]).swapaxes(0, 1),
             net.rows(frames).reshape(blocks, interval),
             sample_index,
