@@ -67,6 +67,7 @@ class MUMT(Network, compiled=True):
     ValueError for a value out of range.
     """
 
+    unit = "J"
     separable = True
 
     def __init__(self, N, M, rand_seed=1, **constants):

@@ -97,7 +97,7 @@ def make_net(parameters, network, training, candidates=None):
     Raises ValueError if a parameter that a saved one cannot change has another value.
     """
     p, path = parameters, parameters.resume
-    numbers = {name: value for name, value in asdict(p).items() if name in NUMBERS}
+    numbers = {name: value for name, value in vars(p).items() if name in NUMBERS}
     flips = Flips(p.flips, p.user_flips, network.N)
     if not path:
         return MemoryDNN(

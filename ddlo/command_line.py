@@ -1,5 +1,6 @@
 """Command lines from dataclasses of parameters; every error is one message without a traceback."""
 
+import ast
 import os
 import signal
 import sys
@@ -51,7 +52,7 @@ def command_line(function, parameters):
 
 def run_command(function, parameters):
     """Call the function with parameters from the command line; return the exit code."""
-    name, received = Path(sys.argv[0]).name, []
+    name, received = program(), []
 
     def interrupt(number, frame):
         received.append(number)
@@ -105,13 +106,20 @@ def parse(parameters, arguments):
     """
     arguments = [full_name(argument, parameters) for argument in arguments]
     own_first(parameters)
-    found = tyro.cli(parameters, args=arguments, registry=REGISTRY)
+    options = {"args": arguments, "prog": program(), "registry": REGISTRY}
+    found = tyro.cli(parameters, **options)
     if getattr(found, "resume", None):
         from ddlo.checkpoint import saved_parameters
 
         saved = parameters(**saved_parameters(found.resume, parameters))
-        found = tyro.cli(parameters, args=arguments, default=saved, registry=REGISTRY)
+        found = tyro.cli(parameters, default=saved, **options)
     return found
+
+
+def program():
+    """Return the name of the program: that of its file, or of its package."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.stem == "__main__" else path.name
 
 
 def full_name(argument, parameters):
@@ -139,6 +147,30 @@ def open_streams():
         if stream is None or stream.closed:
             # Opened in this order, each also gets the file descriptor that libraries write to.
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+def counted(number, noun):
+    """Return "1 line", "2 lines", ..."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def list_commands(package):
+    """Print the commands of a package, a module, and the first line of each one's docstring.
+
+    A command is a module that ends with a call of `command_line`, or a package with a __main__.py.
+    Reads the files without importing them.
+    """
+    (folder,) = map(Path, package.__path__)
+    commands = {}
+    for path in [*folder.glob("*.py"), *folder.glob("*/__main__.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        end = ast.unparse(tree.body[-1:])
+        if path.parent != folder or end.startswith("if __name__ == '__main__':\n    command_line("):
+            name = path.stem if path.parent == folder else path.parent.name
+            commands[name] = (ast.get_docstring(tree) or "-").splitlines()[0]
+    width = max(map(len, commands))
+    for name, summary in sorted(commands.items()):
+        print(f"python -m {package.__name__}.{name:{width}}   {summary}")
 
 
 REGISTRY = tyro.constructors.ConstructorRegistry()

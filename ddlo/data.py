@@ -20,7 +20,7 @@ from MUMT import MUMT
 PUBLISHED = (10, 30)  # MB, the range of the published sizes
 KEYS = ("task_size", "gain_min", "gain_mode")
 BLOCK = 500  # samples whose optima are found at a time
-GENERATE = "to generate it: python -m experiments.generate_data with this run's parameters"
+GENERATE = "to generate it: python -m tools.generate_data with this run's parameters"
 
 # How DDLO is compared with gain_min, and the name in texts.
 MEASURES = {

@@ -1,13 +1,15 @@
-"""Files: MATLAB, NumPy archives, JSON and CSV; outputs are written whole or not at all.
+"""Files: MATLAB, NumPy, JSON and CSV; outputs are written whole or not at all.
 
 Unfinished output is in `.partial-<pid>`, a folder or file that the next run removes if its process is
 dead.
 """
 
-import csv
+import io
 import json
 import os
+import re
 import shutil
+import sys
 import warnings
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -99,6 +101,47 @@ def atomic_file(path):
         partial.unlink(missing_ok=True)
 
 
+# Files to read
+
+NPY = b"\x93NUMPY"
+BEGINNINGS = {  # the first bytes of other files
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: `git lfs pull` fetches it",
+    b"<": "a web page or XML",
+    b"PK\x03\x04": "a zip archive, as .npz and .xlsx are",
+    NPY: "a NumPy array (.npy)",
+    b"\x1f\x8b": "a file compressed with gzip",
+    b"\x80": "a Python pickle",
+    b"\x89HDF": "an HDF5 file, as MATLAB 7.3 writes",
+    b"MATLAB": "a MATLAB file",
+}
+
+
+def as_path(name, value):
+    """Return a str or a Path as a Path. Raises ValueError for anything else."""
+    if not isinstance(value, (str, Path)):
+        raise ValueError(f"{name} must be a path, got {checks.quoted(value)}")  # noqa: TRY004
+    return Path(value)
+
+
+def check_file(path, kind):
+    """Raise FileNotFoundError if there is no file at this Path, ValueError if it is a folder."""
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path} (expected {kind})")
+    if path.is_dir():
+        raise ValueError(f"{path} must be {kind}, got a folder")
+
+
+def kind_of_file(begin):
+    """Return in words the kind of a file with these first bytes."""
+    for beginning, kind in BEGINNINGS.items():
+        if begin.startswith(beginning):
+            return kind
+    if not begin:
+        return "an empty file"
+    is_text = all(byte in b"\t\r\n" or byte >= 32 for byte in begin)
+    return "text" if is_text else "something else"
+
+
 # JSON and NumPy archives
 
 
@@ -122,8 +165,7 @@ def read_archive(path, kind):
     damaged or the block cannot use its content.
     """
     path = npz_path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path} (expected {kind})")
+    check_file(path, kind)
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
@@ -143,27 +185,17 @@ def npz_path(path):
 
 # MATLAB files
 
-# The first bytes of other files.
-BEGINNINGS = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself: `git lfs pull` fetches it",
-    b"<": "a web page or XML",
-    b"PK": "a zip archive, as .npz and .xlsx are",
-    b"\x93NUMPY": "a NumPy array (.npy)",
-    b"\x1f\x8b": "compressed with gzip",
-    b"\x80": "a Python pickle",
-}
-
 
 def read_mat(path):
     """Return the content of a MATLAB file, v5 or v7.3, as a dict; structs in it are dicts.
 
-    Raises ValueError, which says what the file is instead, if it cannot be read.
+    Raises FileNotFoundError if there is no such file, and ValueError, which says what the file is
+    instead, if it cannot be read.
     """
     import scipy.io  # slower to import than everything else here
 
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} must be a MATLAB file, got a folder")
+    check_file(path, "a MATLAB file")
     with open(path, "rb") as file:
         begin = file.read(1024)
     try:
@@ -175,7 +207,9 @@ def read_mat(path):
             warnings.simplefilter("ignore", scipy.io.matlab.MatReadWarning)
             content = scipy.io.loadmat(path)
     except Exception as error:  # a damaged file can raise almost anything
-        kind = _kind_of_file(begin, checks.shortened(error))
+        kind = kind_of_file(begin)
+        if "MATLAB" in kind:
+            kind = f"a damaged one: {checks.shortened(error)}"
         raise ValueError(f"{path} must be a MATLAB file, got {kind}") from error
     return {key: _plain(value) for key, value in content.items() if not key.startswith("__")}
 
@@ -218,73 +252,67 @@ def _plain(value):
     return value
 
 
-def _kind_of_file(begin, error):
-    """Return in words what a file is, by its first bytes."""
-    if not begin:
-        return "an empty file"
-    for beginning, kind in BEGINNINGS.items():
-        if begin.startswith(beginning):
-            return kind
-    if begin.startswith(b"MATLAB"):
-        return f"a damaged one: {error}"
-    is_text = all(byte in b"\t\r\n" or byte >= 32 for byte in begin)
-    return "text" if is_text else f"something else: {error}"
-
-
 # Task sizes as text
 
 
-class NotANumber(ValueError):
-    """A line without any number: a header, if it is the first line."""
+@contextmanager
+def open_lines(path, tasks):
+    """Yield an iterator over the lines of a text file, or over the rows of a .npy file as text.
+
+    The path None is standard input. Raises FileNotFoundError if there is no such file, and ValueError
+    if it is of another kind or the array is not real numbers of shape (frames, tasks), or (tasks,).
+    """
+    text = {"encoding": "utf-8-sig", "errors": "replace"}  # what is not text spoils only its line
+    if path is None:
+        sys.stdin.reconfigure(**text)
+        yield sys.stdin
+        return
+    check_file(path, "CSV text or a .npy array")
+    with open(path, "rb") as file:
+        begin = file.peek()  # a pipe cannot seek
+        if not begin.startswith(tuple(BEGINNINGS)):
+            yield io.TextIOWrapper(file, **text)
+            return
+    if not begin.startswith(NPY):
+        raise ValueError(f"{path} must be CSV text or a .npy array, got {kind_of_file(begin)}")
+    try:
+        array = np.atleast_2d(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # a damaged file can raise almost anything
+        raise ValueError(f"{path} is unreadable: {checks.shortened(error)}") from error
+    if array.shape[1:] != (tasks,) or array.dtype.kind not in "iuf":
+        found = f"{array.dtype} of shape {array.shape}"
+        raise ValueError(f"{path} must be numbers of shape (frames, {tasks}), got {found}")
+    # As floats, 0.0,1.0,... in the first row is not a header.
+    yield (",".join(map(repr, row.astype(float).tolist())) for row in array)
 
 
-def parse_sizes(line, tasks):
-    """Return the task sizes in a line of text, a list of float, or None if it is empty.
+def parse_sizes(line, tasks, number):
+    """Return the task sizes in a line of text, a list of float; [] if it is empty, None if a header.
 
     Semicolons, tabs, commas or blanks separate them, whichever of these comes first in this order.
-    Raises ValueError if there are not `tasks` of them, or one is negative or not finite; NotANumber if
-    no entry is a number.
+    Line number 1 is a header if it has no number, or if it is 0,1,2,..., the default of pandas. Raises
+    ValueError that names the line unless there are `tasks` sizes, all valid.
     """
     separator = next((mark for mark in ";\t," if mark in line), None)
-    cells = next(csv.reader([line], delimiter=separator), []) if separator else line.split()
-    cells = [cell.strip().strip('"') for cell in cells]
+    cells = [cell.strip() for cell in line.split(separator)]
+    if '"' in line:
+        cells = [re.sub('^"(.*)"$', r"\1", cell) for cell in cells]
     if not any(cells):
+        return []
+    sizes = [_number(cell) for cell in cells]
+    if number == 1 and (cells == [f"{i}" for i in range(tasks)] or set(sizes) == {None}):
         return None
-    sizes = []
-    for cell in cells:
-        try:
-            sizes.append(float(cell))
-        except ValueError:
-            sizes.append(None)
-    if all(size is None for size in sizes):
-        raise NotANumber("no entry is a number")
     if len(cells) != tasks:
-        raise ValueError(f"expected {tasks} task sizes, got {len(cells)}")
+        raise ValueError(f"line {number}: expected {tasks} task sizes, got {len(cells)}")
     for cell, size in zip(cells, sizes):
-        is_plain = cell.isascii() and "_" not in cell  # Python reads other digits and 1_000, too
-        if size is None or not is_plain or not 0 <= size <= checks.LARGEST:
-            raise ValueError(
-                f"a task size must be finite MB >= 0, got {checks.shortened(cell, 40)!r}"
-            )
+        if size is None or not 0 <= size <= checks.LARGEST:
+            limits, found = f"0 to {checks.LARGEST:g} MB", checks.shortened(cell, 40)
+            raise ValueError(f"line {number}: a task size must be {limits}, got {found!r}")
     return sizes
 
 
-def read_csv(path, tasks):
-    """Return the task sizes in a text file, float64 (lines, tasks), without header and empty lines.
-
-    Raises ValueError that names the first line `parse_sizes` refuses, or if there are no sizes.
-    """
-    rows = []
-    with open(path, encoding="utf-8-sig", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                sizes = parse_sizes(line, tasks)
-            except (ValueError, csv.Error) as error:
-                if number == 1 and isinstance(error, NotANumber):
-                    continue
-                raise ValueError(f"{path}, line {number}: {error}") from None
-            if sizes:
-                rows.append(sizes)
-    if not rows:
-        raise ValueError(f"{path} must have lines of {tasks} task sizes, got none")
-    return np.array(rows)
+def _number(text):
+    try:  # Python also reads 1_000 and digits of other scripts
+        return float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None

@@ -47,6 +47,7 @@ class Network(Compilable):
     state_size = Default(lambda self: self.N * self.M)  # S, entries of a state
     scale = None  # from states to DNN inputs; None: the range of the training states
     has_task_sizes = Default(lambda self: self.state_size == self.N * self.M)  # state: MB per task
+    unit = ""  # of Q, for tables and plots
     separable = False  # whether Q is a sum over users, each term a function of one user's decisions
     scored_by_Q = True  # whether DDLO scores decisions by compute_Q, not by costs and utility
 

@@ -1,6 +1,7 @@
 """The style of all figures, and the two figures of a run: gain ratio and training cost."""
 
 import functools
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,11 @@ from ddlo.baselines import LABELS
 from ddlo.data import MEASURES
 
 STYLE = Path(__file__).parent / "column.mplstyle"
-WIDTH = 88 / 25.4  # inches, one column of a paper
 ROLLING = 60  # time frames in the rolling mean of the gain ratio, as released
 ROLLING_STEPS = 20  # training steps in the rolling mean of the training cost
 POINTS = 1000  # drawn points of a curve
-MANY = 12  # DNNs that fit into a legend
 AXES = {
-    "gain_ratio": "Gain ratio (least utility / utility reached)",
+    "gain_ratio": "Gain ratio\n(least utility / utility reached)",
     "difference": "Utility above the least one",
     "Q": "Utility Q (smaller is better)",
 }
@@ -36,11 +35,27 @@ def styled(function):
     return in_style
 
 
-def new_figure(height, width=WIDTH):
-    """Return an empty figure without a window, of this height in inches."""
+def new_figure(height=1):
+    """Return an empty figure without a window, of this height relative to that of the style."""
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    width, style_height = rcParams["figure.figsize"]
+    return Figure(figsize=(width, height * style_height), layout="constrained")
+
+
+def legend(figure, *panels, **options):
+    """Put a legend of these panels below all panels, where it hides nothing."""
+    found = [axes.get_legend_handles_labels() for axes in panels]
+    handles, labels = (list(chain.from_iterable(each)) for each in zip(*found))
+    options["loc"] = "outside lower center"
+    shown = figure.legend(handles, labels, ncols=2, **options)
+    if shown.get_window_extent().width > figure.bbox.width:
+        shown.remove()
+        shown = figure.legend(handles, labels, ncols=1, **options)
+    # A long legend makes the figure higher, not the panels smaller.
+    more = shown.get_window_extent().height / figure.dpi - figure.get_figheight() / 3
+    figure.set_figheight(figure.get_figheight() + max(0, more))
 
 
 def save(figure, path):
@@ -94,7 +109,7 @@ def plot_history(history, tests, folder=None, baselines=None):
         begin = frames - tests + 0.5
         axes.axvline(begin, color="k", linestyle=(0, (5, 1, 1, 1)), label="test begins")
         axes.set(xlabel="Time frame", ylabel=AXES[measure])
-        axes.legend(loc="lower right" if measure == "gain_ratio" else "best")
+        legend(axes.figure, axes)
 
     _plot(draw, columns, folder and folder / measure)
 
@@ -115,15 +130,18 @@ def plot_training_cost(costs, path=None):
         columns[f"DNN {k + 1}"] = rolling_mean(cost, ROLLING_STEPS)[shown]
 
     def draw(axes):
+        from matplotlib import rcParams
+
         step = columns["training_step"]
         for k, cost in enumerate(costs):
             (line,) = axes.plot(step, columns[f"DNN {k + 1}"], label=f"DNN {k + 1}", zorder=3)
             steps = np.arange(1, len(cost) + 1)
             axes.plot(steps, cost, "-", color=line.get_color(), linewidth=0.3, alpha=0.3)
-        axes.set(xlabel="Training step", ylabel="Training cost (cross-entropy, nats)", yscale="log")
-        title = f"mean of {ROLLING_STEPS} steps"
-        if len(costs) <= MANY:
-            axes.legend(ncols=3, loc="upper right", title=title)
+        axes.set(
+            xlabel="Training step", ylabel="Training cost\n(cross-entropy, nats)", yscale="log"
+        )
+        if len(costs) <= len(rcParams["axes.prop_cycle"]):  # lines that are told apart
+            legend(axes.figure, axes, title=f"mean of {ROLLING_STEPS} steps")
 
     _plot(draw, columns, path)
 
@@ -157,7 +175,7 @@ def _plot(draw, columns, path):
 
         figure = plt.figure()
     else:
-        figure = new_figure(2.4)
+        figure = new_figure()
     axes = figure.add_subplot()
     draw(axes)
     axes.margins(x=0)

@@ -1,261 +1,276 @@
-"""Many runs: on the cores of this machine or on a cluster, by Dask; finished ones kept in files."""
+"""Many runs, on the cores of this machine or on a Dask cluster; finished ones are kept in files."""
 
-import hashlib
+import ast
+import importlib.util
 import json
 import logging
+import multiprocessing
+import pickle
 import signal
 import sys
+import sysconfig
 import threading
-from collections import Counter
-from contextlib import contextmanager
-from itertools import groupby
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from hashlib import sha256
+from itertools import cycle
 from multiprocessing import resource_tracker
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from ddlo.data import Data
 from ddlo.files import read_archive, write_archive
-from MUMT import MUMT
+from ddlo.report import package_versions
 
-from .execution import execute
-from .origin import ROOT, origin
+from .runs import TaskSizes, execute
 
-TEXTS = ("run", "metrics")  # in a run's file, beside its curves
-# Runs that share a compilation, which takes a second or more, go to one worker for so many seconds.
-BATCH_SECONDS = 10
-# A worker of a cluster may have several threads, but a process has one net.
+# Modules that only show results, start runs or have a worker's own parameters.
+WITHOUT_EFFECT = {
+    f"experiments.{name}" for name in ("engine", "figures", "plots", "suite", "tables")
+}
+WITHOUT_EFFECT |= {f"ddlo.{name}" for name in ("command_line", "gym_env", "plots", "report")}
+LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+# A process has one net: a worker of a cluster may have several threads.
 _one_at_a_time = threading.Lock()
 
 
 class Store:
-    """Finished runs in a folder, a file each: arrays and JSON, as write_archive writes them.
-
-    A run is found again only if its parameters and its `origin` are what they were.
-    """
+    """Finished runs in a folder, a file each, found by their `identity`."""
 
     def __init__(self, folder):
-        self._folder = Path(folder)
-        self._identities = {}
-
-    def _identity(self, run):
-        if run not in self._identities:
-            self._identities[run] = {"parameters": run.parameters, "origin": origin(run)}
-        return self._identities[run]
+        self.folder = Path(folder)
 
     def path(self, run):
-        """Return the path of the file that a run's result has, or would have."""
-        identity = json.dumps(self._identity(run), sort_keys=True)
-        return self._folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.npz"
-
-    def __contains__(self, run):
-        return self.path(run).exists()
+        """Return the path of a run's file."""
+        text = json.dumps(identity(run), sort_keys=True)
+        return self.folder / f"{sha256(text.encode()).hexdigest()[:32]}.npz"
 
     def save(self, run, result):
-        """Keep the result of a run, metrics and curves. Raises OSError if it cannot be stored."""
+        """Store the metrics and curves of a run. Raises OSError if that fails."""
         metrics, curves = result
-        self._folder.mkdir(parents=True, exist_ok=True)
-        texts = dict(zip(TEXTS, (self._identity(run), metrics)))
-        write_archive(self.path(run), curves, texts)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_archive(self.path(run), curves, {"run": identity(run), "metrics": metrics})
 
     def load(self, run):
-        """Return the result of a run; if it is missing or damaged, the run is executed again."""
+        """Return the metrics and curves of a run, or None if it has no file, or another run's."""
         try:
             with read_archive(self.path(run), "a finished run") as (curves, text):
-                return text("metrics"), {name: curves[name] for name in curves.keys() - TEXTS}
-        except (FileNotFoundError, ValueError):
-            result = execute(run)
-            self.save(run, result)
-            return result
+                if text("run") == identity(run):
+                    return text("metrics"), {
+                        k: curves[k] for k in curves.keys() - {"run", "metrics"}
+                    }
+        except (FileNotFoundError, ValueError):  # missing or damaged
+            pass
+        return None
+
+
+@cache
+def identity(run):
+    """Return what a run's results depend on: parameters, data, code and versions, as JSON values."""
+    code = digest(frozenset(modules(run.parameters)))
+    states = None if isinstance(run.states, TaskSizes) else states_digest(run.problem)
+    return {"run": run.parameters, "states": states, "code": code, "versions": versions()}
+
+
+@cache
+def states_digest(run):
+    """Return a digest of a run's states: their function may read files."""
+    states = np.asarray(run.states(run.networks[0][1], run.frames))
+    return sha256(repr((states.shape, states.dtype)).encode() + states.tobytes()).hexdigest()
+
+
+versions = cache(package_versions)
+
+
+def modules(described):
+    """Return the local modules of the functions and classes in described values."""
+    if isinstance(described, (list, dict)):
+        parts = described.values() if isinstance(described, dict) else described
+        return {"experiments.runs"}.union(*map(modules, parts))
+    name = described.rpartition(".")[0] if isinstance(described, str) else ""
+    while name and name not in sys.modules:  # of a nested class
+        name = name.rpartition(".")[0]
+    return {name} - {""}
+
+
+@cache
+def digest(names):
+    """Return a digest of the code of local modules and of all local modules that they import."""
+    found, missing = {}, sorted(names - WITHOUT_EFFECT)
+    while missing:
+        name = missing.pop()
+        if name not in found and (module := source(name)):
+            found[name], imported = module
+            missing += imported - WITHOUT_EFFECT
+    return sha256(repr(sorted(found.items())).encode()).hexdigest()
+
+
+@cache
+def source(name):
+    """Return the digest of a local module's code and the names it imports; None for other modules.
+
+    Comments do not count, nor does what a run has in itself or what only starts runs: main.py's
+    parameters and the block below `if __name__ == "__main__"`.
+    """
+    path = local_file(name)
+    if path is None:
+        return None
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
+    tree.body = [node for node in tree.body if not is_main(node)]
+    package = name if Path(path).name == "__init__.py" else name.rpartition(".")[0]
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            imported |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return sha256(ast.dump(tree).encode()).hexdigest(), imported
+
+
+def is_main(node):
+    """Whether a statement is `if __name__ == "__main__"`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def local_file(name):
+    """Return the path of a module that is not part of Python or of an installed package, or None."""
+    parent, _, _ = name.rpartition(".")
+    if name in sys.modules:
+        path = getattr(sys.modules[name], "__file__", None)
+    elif parent and Path(local_file(parent) or "").name != "__init__.py":  # a name in a module
+        path = None
+    else:
+        path = getattr(importlib.util.find_spec(name), "origin", None)
+    is_local = path and path.endswith(".py") and not path.startswith(tuple(LIBRARIES))
+    return path if is_local else None
 
 
 def run_all(runs, store, workers=None, scheduler=None):
-    """Execute the runs that are not in the store yet, and store each when it is finished.
+    """Execute the runs that are not in the store yet; store each as soon as it is finished.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-    store : Store
-    workers : int, processes on this machine; None for one on each core
-    scheduler : str, the address of a Dask cluster that executes them instead
-
-    Returns
-    -------
-    int
-        How many runs were executed: the others were stored already, or failed.
-    dict of str by Run
-        What went wrong, of the runs that failed.
-
-    Raises
-    ------
-    ValueError
-        If a data set is not as expected.
-    OSError
-        If the cluster cannot be reached or is lost, or a run cannot be stored.
+    `workers` is the number of processes on this machine, by default one per core; `scheduler` the
+    address of a Dask cluster to use instead. Returns the number of runs executed, and errors by run of
+    those that failed. Raises OSError if the cluster cannot be reached or is lost, or a run cannot be
+    stored.
     """
-    for data, users, tasks in {(run.data, run.users, run.tasks) for run in runs if run.data}:
-        Data.load(ROOT / data, MUMT(users, tasks))
-    from dask.system import CPU_COUNT
-
-    todo, failed = [run for run in dict.fromkeys(runs) if run not in store], {}
+    todo = [run for run in dict.fromkeys(runs) if store.load(run) is None]
     if not todo:
-        return 0, failed
-    workers = min(workers or CPU_COUNT, len(todo))
-    bar = tqdm(
-        total=sum(run.work for run in todo),
-        desc="runs",
-        smoothing=0,  # runs differ too much for a recent speed
-        bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left{postfix}",
-        disable=None,
-    )
-    done = 0
-    with bar, _client(workers, scheduler) as client:
-
-        def record(run, result):
-            nonlocal done
-            if isinstance(result, str):
-                failed[run] = result
-                tqdm.write(f"failed: {run}: {result}", file=sys.stderr)
-            else:
-                store.save(run, result)
-                done += 1
-            bar.set_postfix_str(f"{done + len(failed)} of {len(todo)} done", refresh=False)
-            bar.update(run.work)
-
-        lost = []  # with their worker: one of them ends it, and the others are innocent
-        for batch, results in _completed(client, _batches(todo, workers)):
-            if isinstance(results, str):
-                lost += batch
-            else:
-                for run, result in zip(batch, results):
-                    record(run, result)
-        for run in lost:  # so that now it ends alone
-            for _, results in _completed(client, [(run,)]):
-                record(run, results if isinstance(results, str) else results[0])
-    return done, failed
-
-
-def _batches(runs, workers):
-    """Return the runs in tuples that a worker executes one after the other, having compiled once.
-
-    They are short enough that workers share the load and an interruption loses little. What takes
-    longest comes first, so that at the end no worker waits long for another.
-    """
-    work = Counter()
-    for run in runs:
-        work[run.compiled] += run.work
-    order = {compiled: i for i, compiled in enumerate(work)}
-    runs = sorted(
-        runs,
-        key=lambda run: (-work[run.compiled], order[run.compiled], str(run.problem)),
-    )
-    limit = min(BATCH_SECONDS, sum(work.values()) / (2 * workers))
-    batches = []
-    for _, group in groupby(runs, key=lambda run: run.compiled):
-        seconds = limit
-        for run in group:
-            if seconds + run.work > limit:
-                batches.append([])
-                seconds = 0
-            batches[-1].append(run)
-            seconds += run.work
-    return [tuple(batch) for batch in batches]
-
-
-def _completed(client, batches):
-    """Have batches executed; yield each with its results, or with what went wrong with its worker."""
+        return 0, {}
     from distributed import as_completed
 
-    futures = {
-        client.submit(_execute_batch, batch, [origin(run) for run in batch], pure=False): batch
-        for batch in batches
-    }
-    for future in as_completed(list(futures)):
-        if future.status == "finished":
-            try:
-                results = future.result()
-            except OSError as error:
-                raise OSError(f"the Dask cluster was lost: {error}") from error
-            yield futures[future], results
-        elif future.status == "error":
-            yield futures[future], _in_a_line(future.exception())
-        else:
-            raise OSError(f"the Dask cluster was lost: a run is {future.status}")
-        future.release()
+    failed = {}
+    # Long runs come first, so that at the end no worker waits for another one.
+    todo.sort(key=lambda run: (-run.net_num * run.frames, loop_key(run)))
+    with (
+        tqdm(total=len(todo), desc="runs", smoothing=0, disable=None) as bar,
+        client_of(min(workers or sys.maxsize, len(todo)), scheduler) as client,
+    ):
+        # Runs that share a compiled loop prefer one worker, which keeps the last one; idle workers help.
+        workers = cycle(client.scheduler_info(n_workers=-1)["workers"])
+        home = {key: next(workers) for key in dict.fromkeys(map(loop_key, todo))}
+        futures = {}
+        for run in todo:
+            place = {"workers": home[loop_key(run)], "allow_other_workers": True}
+            sent = pickle.dumps(run), identity(run)
+            futures[client.submit(execute_pickled, *sent, pure=False, **place)] = run
+        for future in as_completed(list(futures)):
+            run, error = futures.pop(future), None
+            if future.status == "finished":
+                store.save(run, future.result())
+            elif future.status == "error":
+                error = future.exception()
+                failed[run] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                tqdm.write(f"failed: {run}: {failed[run]}", file=sys.stderr)
+            else:
+                raise OSError("the Dask cluster was lost")
+            bar.update()
+    return len(todo) - len(failed), failed
 
 
-def _execute_batch(batch, origins):
-    """Execute runs where they were sent to; return their results, or what went wrong as text."""
-    return [_execute(run, expected) for run, expected in zip(batch, origins)]
+def loop_key(run):
+    """Return a text that is equal for runs that share a compiled loop."""
+    return run.compiled.key if run.learns else run.key
 
 
-def _execute(run, expected):
-    # tqdm's own lock is one between processes, whose semaphore stays behind if this one is ended.
+def execute_pickled(pickled, expected):
+    """Execute a run on a worker. Raises RuntimeError if its code, data or versions differ.
+
+    Dask would also send the classes of a user's script, as the client has them. This loads the worker's.
+    """
+    # The default lock leaves a semaphore behind when a worker is killed.
     tqdm.set_lock(threading.RLock())
+    run = pickle.loads(pickled)
     with _one_at_a_time:
-        try:
-            if origin(run) != expected:
-                raise RuntimeError(
-                    f"the worker must have the same data, code and versions, {expected}, got "
-                    f"{origin(run)}"
-                )
-            return execute(run)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other runs continue
-            return _in_a_line(error)
-
-
-def _in_a_line(error):
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if identity(run) != expected:
+            raise RuntimeError(
+                "the worker has other code, data or package versions than this process"
+            )
+        return execute(run)
 
 
 @contextmanager
-def _client(workers, scheduler):
-    """Yield a client of a Dask cluster: of the scheduler's, or of processes of this machine."""
+def client_of(workers, scheduler):
+    """Yield a Dask client: of the scheduler's cluster, or of processes of this machine."""
     import dask
     from distributed import Client, LocalCluster
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # we report losses
     if scheduler:
-        # If it is lost, we say so in one line.
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         with Client(scheduler, timeout=10) as client:
             yield client
         return
-    # A run that ends its process fails at once; no batch waits at one worker while another is idle;
-    # and no profiler takes time from what is timed. One run a core: threads of a library's own would
-    # only fight for them, so that Dask gives each worker one.
     settings = {
-        "distributed.scheduler.allowed-failures": 0,
-        "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.worker.profile.enabled": False,
+        "distributed.scheduler.worker-saturation": 1.0,  # no run waits at one worker for another
+        "distributed.worker.profile.enabled": False,  # it would take time from what is timed
     }
-    with (
-        dask.config.set(settings),
-        _interruption_for_this_thread_only(),
-    ):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster, Client(cluster) as client:
-        yield client
+    workers = min(workers, dask.system.CPU_COUNT)
+    local = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
+    cluster = None
+    with ExitStack() as stack:
+        try:
+            with dask.config.set(settings), uninterrupted():
+                try:
+                    cluster = LocalCluster(
+                        n_workers=workers, silence_logs=logging.CRITICAL, **local
+                    )
+                except RuntimeError as error:
+                    raise OSError(f"the worker processes do not start: {error}") from None
+                stack.enter_context(cluster)
+            yield stack.enter_context(Client(cluster))
+        except KeyboardInterrupt:  # Dask would let busy workers finish
+            logging.getLogger("distributed").setLevel(logging.CRITICAL)
+            for nanny in cluster.workers.values() if cluster else ():
+                nanny.auto_restart = False
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 @contextmanager
-def _interruption_for_this_thread_only():
-    """Hold back Ctrl-C here, and for good in threads and processes started meanwhile.
+def uninterrupted():
+    """Delay Ctrl-C and SIGTERM, and block them in threads and processes started here.
 
-    This thread ends them then; they would each print that they were interrupted. Where the system
-    has no way to hold it back (Windows), they do.
+    This thread ends them; a terminal sends Ctrl-C to all, and each would print a traceback.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # which would lift it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # its start would unblock them
+    received, numbers, handlers = [], (signal.SIGINT, signal.SIGTERM), {}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
+        with suppress(ValueError):  # only the main thread has handlers
+            for number in numbers:  # NumPy's threads, which started before, still receive them
+                handlers[number] = signal.signal(
+                    number, lambda *signals: received.append(signals[0])
+                )
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in received[:1]:
+            signal.raise_signal(number)

@@ -1,28 +1,34 @@
-"""The paper's experiments and ours: all figures and tables, with error bars, from one command.
+"""The paper's experiments and others: all figures and tables, with confidence intervals.
 
 python -m experiments.figures                     all of them; an interrupted suite resumes
 python -m experiments.figures --quick             fewer and shorter runs, to see that it works
 python -m experiments.figures --only net_num schemes
+python -m experiments.figures --sweep net_num 1 2 4 --seeds 3
 """
 
+import multiprocessing
+import re
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
 from ddlo import checks
-from ddlo.command_line import command_line
+from ddlo.command_line import ALIASES, command_line
 from ddlo.files import output_folder
 from ddlo.plots import save, styled
 from ddlo.report import package_versions, versions_text
+from main import Parameters
 
 from .engine import Store, run_all
-from .suite import EXPERIMENTS
+from .runs import make_ddlo
+from .suite import EXPERIMENTS, sweep
 
 RUNS = Path("results/runs")  # finished runs, of all experiments and output folders
-MOST_SEEDS = 1000  # all of whose runs are listed in some seconds
+MOST_SEEDS = 1000
 
 
 @dataclass
@@ -30,92 +36,141 @@ class Options:
     """Run the experiments; write their plots, tables and data."""
 
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
+    sweep: tuple[str, ...] | None = None  # instead: a parameter of main.py and its values
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
     frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
     quick: bool = False  # 2 seeds and 2000 frames at most, and fewer settings
     out: Path = Path("results/figures")  # output folder; other files in it stay
-    processes: int | None = None  # runs at a time on this machine; default: one on each core
-    scheduler: str | None = None  # address of a Dask cluster's scheduler, to run them there
+    processes: int | None = None  # runs at a time on this machine; default: one per core
+    scheduler: str | None = None  # address of a Dask scheduler, to run them on its cluster
 
 
 def main(options):
-    """Run the experiments that the options ask for.
-
-    Raises
-    ------
-    ValueError
-        If an option is out of its range, or the data set not as expected.
-    OSError
-        If the Dask cluster cannot be reached, or a file cannot be written.
-    """
+    """Run the experiments of the options, as `run_suite`. Raises ValueError and OSError."""
     o = options
-    checks.integer("seeds", o.seeds, high=MOST_SEEDS)
-    checks.integer("frames", o.frames)
-    if o.processes is not None:
-        checks.integer("processes", o.processes)
-    seeds, frames = (min(o.seeds, 2), min(o.frames, 2000)) if o.quick else (o.seeds, o.frames)
-    chosen = {}
-    for name, experiment in EXPERIMENTS.items():
-        if name in o.only or not o.only:
-            chosen[name] = (o.quick and experiment.quick) or experiment.settings
-    runs = {
-        run: None
-        for settings in chosen.values()
-        for setting in settings
-        for run in setting.runs(frames, seeds)
-    }
+    chosen = {name: EXPERIMENTS[name] for name in EXPERIMENTS if name in o.only or not o.only}
+    if o.sweep is not None:
+        if o.only or not o.sweep:
+            raise ValueError("sweep needs a parameter and its values, and excludes only")
+        name = ALIASES.get(o.sweep[0], o.sweep[0]).replace("-", "_")
+        chosen = {name: sweep_of(name, *o.sweep[1:])}
+    run_suite(chosen, o.seeds, o.frames, o.out, o.quick, o.processes, o.scheduler)
+
+
+def sweep_of(name, *texts):
+    """Return the sweep of a parameter of main.py, with its values as texts. Raises ValueError."""
+    kind = {each.name: each.type for each in fields(Parameters)}.get(name)
+    if kind not in (int, float) or name == "frames":
+        raise ValueError(f"a sweep needs a parameter of main.py that is a number, got {name}")
+    if not texts:
+        raise ValueError(f"a sweep needs values of {name}, got none")
+    try:
+        values = tuple(dict.fromkeys(kind(text) for text in texts))
+    except ValueError:
+        kinds = "integers" if kind is int else "numbers"
+        raise ValueError(f"values of {name} must be {kinds}, got {', '.join(texts)}") from None
+    return sweep(name, values)
+
+
+def run_suite(
+    experiments, seeds=5, frames=20000, out=Options.out, quick=False, processes=None, scheduler=None
+):
+    """Run experiments, a dict by name; write results.csv, results.md and a figure of each to `out`.
+
+    The other parameters are those of Options. Returns the DataFrame in results.csv. Raises ValueError
+    for a parameter out of range or if all runs fail, OSError if a file cannot be written or the cluster
+    is lost, SystemExit if some runs fail.
+    """
+    if multiprocessing.parent_process():
+        sys.exit('call run_suite below `if __name__ == "__main__":`, as workers import the script')
+    check(experiments)
+    checks.integer("seeds", seeds, high=MOST_SEEDS)
+    checks.integer("frames", frames)
+    if processes is not None:
+        checks.integer("processes", processes)
+    seeds, frames = (min(seeds, 2), min(frames, 2000)) if quick else (seeds, frames)
+    chosen = {name: (quick and each.quick) or each.settings for name, each in experiments.items()}
+    settings = [setting for each in chosen.values() for setting in each]
+    runs = list(dict.fromkeys(run for each in settings for run in each.runs(frames, seeds)))
     store = Store(RUNS)
-    with output_folder(o.out) as folder:
+    with output_folder(out) as folder:
         try:
-            done, failed = run_all(list(runs), store, o.processes, o.scheduler)
+            done, failed = run_all(runs, store, processes, scheduler)
         except KeyboardInterrupt:
-            stored = sum(run in store for run in runs)
-            print(f"{stored} of {len(runs)} runs are in {RUNS}/, from where the next suite resumes")
+            if RUNS.is_dir():
+                print(f"finished runs are in {RUNS}/; the next suite resumes there")
             raise
         if len(failed) == len(runs):
             raise ValueError(f"all {len(failed)} runs failed")
-        write_results(folder, chosen, frames, seeds, store, failed)
+        table = write_results(folder, experiments, chosen, frames, seeds, store, failed)
     before = len(runs) - len(failed) - done
-    print(f"{before + done} runs, {before} of them done before; plots and tables: {o.out}/")
+    print(f"{before + done} runs, {before} of them done before; plots and tables: {out}/")
     if failed:
-        sys.exit(f"{len(failed)} of {len(runs)} runs failed, see {o.out}/results.md")
+        sys.exit(f"{len(failed)} of {len(runs)} runs failed, see {out}/results.md")
+    return table
+
+
+def check(experiments):
+    """Raise ValueError for experiments, a dict by name, that cannot be run or shown."""
+    if not experiments or not all(each.settings for each in experiments.values()):
+        raise ValueError("a suite needs experiments, and each one settings, got none")
+    for name, experiment in experiments.items():
+        if not re.fullmatch(r"[\w-]+", name):  # a file name
+            raise ValueError(f"names must be letters, digits, - and _, got {name!r}")
+        rows = Counter((each.label, each.value) for each in experiment.settings)
+        twice = [label for (label, _), number in rows.items() if number > 1]
+        if twice:
+            raise ValueError(f"labels must be unique in {name}, got {twice[0]!r} twice")
+        for setting in experiment.settings:
+            if setting.run.learns:
+                make_ddlo(setting.run)  # refuses bad parameters
 
 
 @styled
-def write_results(folder, chosen, frames, seeds, store, failed):
-    """Write plots, their data and tables of experiments, lists of settings by name."""
-    from . import results  # takes longer to import than the rest
+def write_results(folder, experiments, chosen, frames, seeds, store, failed):
+    """Write tables and plots of experiments whose settings are `chosen`; return the table of runs."""
+    from . import tables  # pandas and SciPy take longer to import than the rest
 
-    table = results.table(chosen, frames, seeds, store, failed)
+    settings = [setting for each in chosen.values() for setting in each]
+    runs = {run for each in settings for run in each.runs(frames, seeds)} - failed.keys()
+    table = tables.table(chosen, frames, seeds, failed | {run: store.load(run)[0] for run in runs})
     table.to_csv(folder / "results.csv", index=False)
     for name, settings in tqdm(chosen.items(), "plots", disable=None):
-        rows = results.summary(table[table.experiment == name])
+        rows = tables.summary(table[table.experiment == name])
         rows = rows[rows.seeds > 0]
         if not len(rows):
             continue
 
         def curves(array, settings=settings):
-            """Return an array of `execution.execute` of all seeds, by the labels of what learns."""
-            of_settings = {}
+            """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
+            found = {}
             for setting in settings:
                 done = [run for run in setting.runs(frames, seeds) if run not in failed]
                 if done and setting.run.learns:
-                    of_settings[setting.label] = [store.load(run)[1][array] for run in done]
-            return of_settings
+                    found[setting.label] = [store.load(run)[1][array] for run in done]
+            return found
 
-        rows.attrs["across"] = EXPERIMENTS[name].across
-        figure, data = EXPERIMENTS[name].plot(rows, curves)
+        rows.attrs["across"] = experiments[name].across
+        figure, data = experiments[name].plot(rows, curves)
         save(figure, folder / name)
         data.to_csv(folder / f"{name}.csv", index=False)
     about = (
-        f"From `{' '.join(['python -m experiments.figures', *sys.argv[1:]])}`: {frames} time frames per "
-        f"run, {seeds} seeds where something learns or is random. Numbers are means over the test "
-        f"frames, the last {int(table.test_frames.max())}, ± half-width of the 95 % confidence "
-        "interval over seeds (Student's t). Times are of one core while other runs use the others. "
-        f"Versions: {versions_text(package_versions())}. "
+        f"From `{command()}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that learns or is "
+        f"random. Numbers are means over the test frames, the last {int(table.test_frames.max())}, ± "
+        "half-width of the 95 % confidence interval over seeds (Student's t). Times are of one core "
+        f"while other runs use the others. Versions: {versions_text(package_versions())}. "
         f"Machine: {'; '.join(sorted(set(table.machine.dropna())))}."
     )
-    (folder / "results.md").write_text(results.page(table, about), encoding="utf-8")
+    page = tables.page(experiments, table, about)
+    (folder / "results.md").write_text(page, encoding="utf-8")
+    return table
+
+
+def command():
+    """Return the command line of this program."""
+    module = sys.modules["__main__"].__spec__
+    name = f"-m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join(["python", name, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

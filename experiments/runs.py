@@ -1,239 +1,396 @@
-"""What a run is: one of DDLO or of a scheme that it is compared with, on one of two networks."""
+"""One run of an experiment: DDLO, or a scheme to compare it with, on a network; and executing it."""
 
+import copy
+import json
+import os
+import platform
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
+from hashlib import sha256
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
+from ddlo import checks
 from ddlo.bandwidth import make_network
-from ddlo.candidates import threshold
-from ddlo.data import PUBLISHED, Data, task_sizes
+from ddlo.baselines import best_fixed
+from ddlo.checkpoint import make_net
+from ddlo.data import PUBLISHED, Data, check_states, task_sizes
+from ddlo.loop import fast_loop, run_frames
+from ddlo.network import Network, as_network, check_network
+from ddlo.scale import Scale
+from main import DDLO, Parameters
 from MUMT import Constants
 
-from .droo import AdaptiveOrderPreserving
-from .origin import ROOT
-from .wpmec import WPMEC, channel_gains
+PUBLISHED_DATA = Path(__file__).parents[1] / "data/MUMT_data_3X3.mat"
+SAMPLES = 20000  # states, unless a run loads or makes others
+UNTRAINED = 500  # time frames before the first training step, whatever the parameters
+# Test frames that are decided one by one to time a decision, at most for these seconds; test frames that
+# DDLO decides at a time; training steps that are timed.
+TIMED_FRAMES, TIMED_SECONDS, TIMED_BLOCK, TIMED_STEPS = 100, 0.5, 1000, 30
+# Parameters that do not change what a run finds.
+PROCESS = ("resume", "frozen", "checkpoint", "device", "out", "show")
 
-SAMPLES = 20000  # of states that come from no file
-# Fractions of the frames: the weights are swapped in between, and devices are off.
-SWAPPED = (0.6, 0.8)
-OFF = {2: (0.6, 0.75), 7: (0.65, 0.7)}
+
+@dataclass(frozen=True)
+class TaskSizes:
+    """States made like the published ones: task sizes of `low` to `high` MB."""
+
+    low: float = PUBLISHED[0]
+    high: float = PUBLISHED[1]
+
+    def __call__(self, network, frames):
+        return task_sizes(range(SAMPLES), network.N, network.M, (self.low, self.high))
 
 
-@dataclass(unsafe_hash=True)
-class AnyRun:
-    """One run of a scheme on some network. The defaults are the released values of DDLO.
+def normalised(task_size):
+    """Return inputs of -1 to 1 for task sizes of 10 to 30 MB: a scale for the ablation study."""
+    return task_size / 10 - 2
 
-    What there is to decide is up to a subclass. No run is changed once it is made.
+
+@dataclass(eq=False)
+class Run(Parameters):
+    """The parameters of main.py, and the objects that replace them, as in `main.run`.
+
+    Functions and classes must be at the top level of a module. Do not change a run: `replace` it.
     """
 
-    scheme: str = "DDLO"  # or a label of a scheme in schemes.py
-    seed: int = 0  # of weights and mini-batches, or of a scheme by chance
-    users: int = 3
-    frames: int = 20000
-    net_num: int = 3  # K; this and what follows is of DDLO
-    hidden: tuple[int, ...] = (120, 80)
-    learning_rate: float = 0.01
-    training_interval: int = 10
-    batch_size: int = 128
-    memory_size: int = 1024
-    candidates: Callable = threshold  # candidate rule
-    recombine: bool = False
-    beta1: float = 0.09  # of Adam
+    data: Path | None = None  # a data set for the network; default: `states`
+    scheme: Callable | None = None  # a Scheme that decides instead of DDLO
+    network: Network | None = None  # default: the MUMT of the parameters
+    later: tuple = ()  # pairs (fraction of the frames, network that takes over there)
+    states: Callable = TaskSizes()  # (network, frames) -> states (samples, S)
+    candidates: Callable | None = None  # candidate rule; default: that of flips and user_flips
+    algorithm: type = DDLO
     scale: Callable | None = None  # from states to inputs; default: as in main.py
+    beta1: float = 0.09  # of Adam
 
-    # Of a subclass: names of the fields that say what there is to decide, and of those which are not
-    # compiled.
-    PROBLEM, NOT_COMPILED = (), ()
-    data, tasks = "", 1  # a data set below the package's folder; tasks of each user
-
-    @property
-    def network(self):
-        """The network that the run decides for, or the last one of several."""
-        raise NotImplementedError
-
-    def samples(self, frames):
-        """Return the Data for so many frames; gain_min of samples they do not use may be NaN."""
-        raise NotImplementedError
-
-    def networks(self):
-        """Return the networks, in turn, each with the fraction of the frames at which it begins."""
-        return [(0, self.network)]
-
-    def estimate(self):
-        """Return a rough number of seconds, of the scheme if nothing learns, else of one candidate."""
-        raise NotImplementedError
+    def __post_init__(self):
+        super().__post_init__()
+        default = {each.name: each.default for each in fields(self)}
+        for name in PROCESS:
+            if getattr(self, name) != default[name]:
+                raise ValueError(f"{name} has no effect in a Run: use main.run")
+        for name in ("users", "tasks", "bandwidth", "uplink", *vars(Constants())):
+            allowed = (default[name], PUBLISHED_SETTING[name])
+            if self.network is not None and getattr(self, name) not in allowed:
+                raise ValueError(f"{name} has no effect beside network: set it in the network")
+        for name in ("states", "candidates", "scale"):
+            value = getattr(self, name)
+            if not callable(value) and (value is not None or name == "states"):
+                raise ValueError(f"{name} must be a function, got a {type(value).__name__}")
+        if self.scheme is not None and not callable(getattr(self.scheme, "decide", None)):
+            raise ValueError(f"scheme must be a Scheme, got {checks.quoted(self.scheme)}")
 
     @property
     def learns(self):
-        """Whether DNNs learn in it."""
-        return self.scheme == "DDLO"
+        """Whether DDLO decides, not a scheme."""
+        return self.scheme is None
 
     @property
-    def adapts(self):
-        """Whether the number of candidates adapts: then frames are done step by step."""
-        return isinstance(self.candidates, AdaptiveOrderPreserving)
+    def networks(self):
+        """The networks in turn: pairs (fraction of the frames at which it begins, network)."""
+        first = make_network(self) if self.network is None else self.network
+        return [(begin, as_network(network)) for begin, network in ((0, first), *self.later)]
+
+    def parts(self):
+        """Return each network with the slice of the frames for which it is used."""
+        begins = [int(begin * self.frames) for begin, _ in self.networks] + [self.frames]
+        return [
+            (network, slice(*ends)) for (_, network), ends in zip(self.networks, pairwise(begins))
+        ]
 
     @property
     def problem(self):
-        """What there is to decide, as a run: those with the same have the same optima."""
-        return type(self)(**{name: getattr(self, name) for name in self.PROBLEM})
+        """The run's networks, states and frames, as a run: equal problems share their references."""
+        (_, first), *_ = self.networks
+        problem = {"data": self.data, "later": self.later, "states": self.states}
+        return Run(network=first, frames=self.frames, **problem)
 
     @property
     def compiled(self):
-        """The run without what is not compiled: those with the same can share a compilation."""
-        default = {each.name: each.default for each in fields(self)}
-        others = ("seed", "frames", "scale", *self.NOT_COMPILED)
-        return replace(self, **{name: default[name] for name in others})
+        """The run reduced to what its compiled loop depends on: equal ones share a loop.
 
-    @property
-    def work(self):
-        """Rough number of seconds that it takes, to schedule runs and to estimate the time left."""
-        if not self.learns:
-            return 0.2 + self.estimate() * self.frames
-        if self.adapts:
-            return 0.001 * self.frames
-        size = self.users * self.tasks
-        layers = (size, *self.hidden, size)
-        weights = sum(n_in * n_out for n_in, n_out in pairwise(layers))
-        step = 6e-5 + 3.4e-11 * weights * self.net_num * self.batch_size
-        scoring = self.estimate() * self.candidates_per_frame
-        return 0.2 + (8e-6 + scoring) * self.frames + self.frames / self.training_interval * step
-
-    @property
-    def candidates_per_frame(self):
-        """How many decisions DDLO scores in a frame."""
-        logits = np.zeros((self.net_num, 1, self.users * self.tasks))
-        return len(self.candidates(logits)) + self.recombine
-
-    @property
-    def parameters(self):
-        """All fields as a dict of what JSON knows, functions by their module and name.
-
-        Raises ValueError for a function that these do not identify, such as a lambda.
+        The utility of a MUMT depends on constants only by its `costs`; that of a given network may not.
         """
+        names = ("seed", "frames", "data", "states", "scale", "uplink", *vars(Constants()))
+        return replace(self, **{name: getattr(released(), name) for name in names})
 
-        def plain(value):
-            name = getattr(value, "__qualname__", None)
-            if name and "<" in name:
-                raise ValueError(f"a run's functions must be of a module's top level, got {name}")
-            return f"{value.__module__}.{name}" if name else repr(value)
+    @cached_property
+    def parameters(self):
+        """All that defines the run except code and versions, as JSON knows it, by name.
 
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        # 100 and 100.0 are the same run.
-        values |= {
-            each.name: np.asarray(values[each.name], float).tolist()
-            for each in fields(self)
-            if each.type is float or each.name == "sizes"
-        }
-        functions = {name: plain(values[name]) for name in ("candidates", "scale")}
-        return {"kind": type(self).__name__} | values | functions
+        Raises ValueError for a function that a module and a name do not identify, OSError if there is no
+        data set.
+        """
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        described = {name: describe(values[name]) for name in values.keys() - {*PROCESS, "data"}}
+        if self.data:
+            described["data"] = sha256(Path(self.data).read_bytes()).hexdigest()
+        return {"class": describe(type(self))} | described
+
+    @cached_property
+    def key(self):
+        """The parameters as a text: equal runs have the same."""
+        return json.dumps(self.parameters, sort_keys=True)
+
+    def __eq__(self, other):
+        return isinstance(other, Run) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
 
     def __str__(self):
-        """The scheme, its seed and all that differs from the defaults."""
-        own, default = self.parameters, type(self)().parameters
-        shown = {"scheme": self.scheme, "seed": self.seed}
-        shown |= {name: value for name, value in own.items() if value != default[name]}
-        return ", ".join(f"{name}={value}" for name, value in shown.items())
+        """The scheme, the seed, and all that differs from the published setting."""
+        own, default = self.parameters, released().parameters
+        names = [each.name for each in fields(self) if each.name in own]
+        changed = [name for name in names if own[name] != default[name] and name != "scheme"]
+        scheme = "DDLO" if self.learns else self.scheme.label
+        values = {name: getattr(self, name) for name in ["seed", *changed]}
+        texts = [f"{name}={getattr(each, '__name__', each)}" for name, each in values.items()]
+        return ", ".join([scheme, *dict.fromkeys(texts)])
 
 
-@dataclass(unsafe_hash=True)
-class Run(Constants, AnyRun):
-    """One run of a scheme on a MUMT. The defaults are the released values, whatever main.py's are.
+PUBLISHED_SETTING = vars(Constants()) | {
+    "users": 3,
+    "tasks": 3,
+    "bandwidth": "equal",
+    "uplink": 100,
+    "net_num": 3,
+    "hidden": (120, 80),
+    "learning_rate": 0.01,
+    "training_interval": 10,
+    "batch_size": 128,
+    "memory_size": 1024,
+    "flips": 0,
+    "user_flips": 0,
+    "recombine": False,
+    "seed": 0,
+    "frames": 20000,
+}
 
-    The network's constants are fields as well.
+
+def released(**changes):
+    """Return a Run of the published setting, independent of the defaults in main.py."""
+    return Run(**PUBLISHED_SETTING | changes)
+
+
+def describe(value):
+    """Return a value as JSON knows it; an object as the class and state that pickle saves.
+
+    Raises ValueError for a function that a module and a name do not identify, such as a lambda.
     """
-
-    data: str = "data/MUMT_data_3X3.mat"  # below the package's folder, or "" to generate task sizes
-    sizes: tuple[float, float] = PUBLISHED  # MB, of those
-    tasks: int = 3
-    uplink: float = 100  # bandwidth of the cell, Mbit/s
-    bandwidth: str = "equal"  # or optimal
-
-    NOT_COMPILED = ("data", "sizes", "uplink", *(each.name for each in fields(Constants)))
-    PROBLEM = (*NOT_COMPILED, "users", "tasks", "bandwidth")
-
-    @property
-    def network(self):
-        """The MUMT or JointMUMT that the run decides for."""
-        return make_network(self)
-
-    def samples(self, frames):
-        """Return the Data; gain_min is computed again if the file is for another network."""
-        if self.data:
-            of_file = Run(users=self.users, tasks=self.tasks).network
-            data = Data.load(ROOT / self.data, of_file)
-            if self.network == of_file:
-                return data
-            task_size = data.states
-        else:
-            task_size = task_sizes(range(SAMPLES), self.users, self.tasks, self.sizes).astype(float)
-        return references([(0, self.network)], task_size, frames)
-
-    def estimate(self):
-        """Return a rough number of seconds, of the scheme or of one candidate, in a frame."""
-        size = self.users * self.tasks / 9
-        if self.learns:
-            return (1e-7 if self.bandwidth == "equal" else 2e-7) * size
-        slow = {
-            "optimum by MILP": 0.0005 * size,
-            "coordinate descent": 2e-6 * size**3,
-            "enumeration of all decisions": 1e-7 * size * 2 ** (9 * size),
-        }
-        return slow.get(self.scheme, 0)
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        return float(value)  # 100 and 100.0 are the same run
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [describe(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): describe(each) for name, each in value.items()}
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType):  # a bound method
+        return [describe(owner), value.__name__]
+    name = getattr(value, "__qualname__", None)
+    if name is None:
+        try:
+            _, *parts = value.__reduce_ex__(4)
+        except TypeError as error:
+            raise ValueError(f"a run needs objects that can be pickled: {error}") from error
+        kinds = type(value).__mro__[:-1]
+        return [describe(kinds), [constants(kind) for kind in kinds], describe(parts)]
+    if "<" in name:
+        raise ValueError(f"a run's functions must be at the top level of a module, got {name}")
+    return f"{value.__module__}.{name}"
 
 
-@dataclass(unsafe_hash=True)
-class WPMECRun(AnyRun):
-    """One run of a scheme on a WPMEC, with gains that are made as DROO's seem to be."""
-
-    users: int = 10  # N, devices
-    event: str = ""  # or what happens during a run: "weights" swapped, or "devices" off
-
-    PROBLEM, NOT_COMPILED = ("users", "event"), ("event",)
-
-    @property
-    def network(self):
-        """The WPMEC that the run decides for, with DROO's weights."""
-        return WPMEC(self.users)
-
-    def networks(self):
-        """Return the networks with the fractions of the frames at which they begin."""
-        if self.event != "weights":
-            return [(0, self.network)]
-        swapped = WPMEC(self.users, 2.5 - self.network.weights)  # 1 and 1.5
-        return [(0, self.network), (SWAPPED[0], swapped), (SWAPPED[1], self.network)]
-
-    def samples(self, frames):
-        """Return the Data: channel gains, and the least Q in s/bit or a bound on it."""
-        gains = channel_gains(frames if self.event else SAMPLES, self.users)
-        if self.event == "devices":
-            for device, (begin, end) in OFF.items():
-                gains[int(begin * frames) : int(end * frames), device] = 0
-        return references(self.networks(), gains, frames)
-
-    def estimate(self):
-        """Return a rough number of seconds, of the scheme or of one candidate, in a frame."""
-        if self.learns:
-            return 1e-6 * self.users
-        return {"coordinate descent": 5e-6 * self.users**2}.get(self.scheme, 1e-5)
+def constants(kind):
+    """Return the numbers, texts, lists and arrays among the attributes of a class, described."""
+    simple = (bool, int, float, str, tuple, list, np.ndarray)
+    values = {name: value for name, value in vars(kind).items() if isinstance(value, simple)}
+    return {name: describe(value) for name, value in values.items() if name[:2] != "__"}
 
 
-def references(networks, states, frames):
-    """Return the Data of states; gain_min is NaN for samples that so many frames do not use.
+def execute(run):
+    """Execute a run.
 
-    `networks` are those of AnyRun.networks: if there are several, a frame has a sample of its own.
+    Returns
+    -------
+    dict
+        Metrics of the test frames: mean_gain_ratio; gain_ratio_5th_percentile; optimal_share;
+        mean_utility, in `unit`; excess, of the mean utility over that of the reference, relative;
+        ms_per_frame, the median time of one decision, and ms_per_frame_batched; test_frames; reference,
+        the denominator of gain ratios; run_seconds; machine. If DDLO decides, also loop_seconds, to
+        decide and learn in all frames; untrained_gain_ratio, before training; last_cost, the mean over
+        the last fifth of the training steps; candidates_per_frame; ms_per_training_step, of all DNNs;
+        and, if Q is a sum over users, fixed_gain_ratio, that of the best fixed decision. Gain ratios
+        are NaN without a reference.
+    dict of float32 arrays
+        If DDLO decides gain_ratio (frames,) and costs (K, training steps).
+
+    Raises ValueError, FloatingPointError or RuntimeError as networks, MemoryDNN and schemes do.
     """
-    index = Data(states).time_frames(frames)[0]
+    started = time.perf_counter()
+    data, network, curves = samples(run.problem), run.networks[-1][1], {}
+    index, tests = data.time_frames(run.frames)
+    test = index[-tests:]
+    d = data.states[test]
+    if run.learns:
+        ddlo, history, seconds = learn(run, data, index)
+        Q, costs = history["Q"][-tests:], np.array(ddlo.net.cost_his, np.float32)
+        ratio = history.get("gain_ratio", np.full(run.frames, np.nan))
+        curves = {"gain_ratio": ratio.astype(np.float32), "costs": costs}
+        metrics = {"loop_seconds": seconds, "untrained_gain_ratio": ratio[:UNTRAINED].mean()}
+        metrics["candidates_per_frame"] = getattr(ddlo, "scored", 0) / run.frames or candidates(
+            ddlo
+        )
+        if costs.size:
+            metrics["last_cost"] = costs[:, -max(1, costs.shape[1] // 5) :].mean()
+        if network.separable:
+            fixed = network.compute_Q(d, best_fixed(network, d))
+            metrics["fixed_gain_ratio"] = compare(data, fixed, test)["mean_gain_ratio"]
+
+        def decide(states):
+            return ddlo.decide(states)[1]
+
+        decide(d[:1])  # converts the trained weights
+        block = d[:TIMED_BLOCK]
+        batched = timed(decide, block)[1] / len(block)
+    else:
+
+        def decide(states):
+            return run.scheme.decide(network, states, run.seed)
+
+        decide(d[:1])  # imports what it needs
+        x, seconds = timed(decide, d)
+        batched, Q, metrics = seconds / tests, network.compute_Q(d, x), {}
+    seconds = []
+    while len(seconds) < min(TIMED_FRAMES, tests) and sum(seconds) < TIMED_SECONDS:
+        seconds.append(timed(decide, d[len(seconds), None])[1])
+    if run.learns:  # last, because it changes the weights
+        steps = [timed(ddlo.net.learn)[1] for _ in range(TIMED_STEPS)]
+        metrics["ms_per_training_step"] = 1e3 * np.median(steps)
+    metrics |= compare(data, Q, test) | {
+        "mean_utility": Q.mean(),
+        "unit": network.unit,
+        "ms_per_frame": 1e3 * np.median(seconds),
+        "ms_per_frame_batched": 1e3 * batched,
+        "test_frames": tests,
+        "reference": data.reference,
+        "run_seconds": time.perf_counter() - started,
+        "machine": machine(),
+    }
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in metrics.items()}, curves
+
+
+def compare(data, Q, test):
+    """Return the metrics that compare utilities in the test samples with the reference."""
+    ratio, known = np.full(len(test), np.nan), data.gain_min is not None
+    if data.measure == "gain_ratio":
+        ratio = data.compare(Q, test)
+    return {
+        "mean_gain_ratio": ratio.mean(),
+        "gain_ratio_5th_percentile": np.percentile(ratio, 5),
+        "optimal_share": data.optimal_share(Q, test) if known else np.nan,
+        "excess": Q.mean() / data.gain_min[test].mean() - 1 if known else np.nan,
+    }
+
+
+@lru_cache(maxsize=32)
+def samples(run):
+    """Return the Data of a run's problem; gain_min of samples that its frames do not use is NaN.
+
+    Without an optimum or a bound, gain_min is None.
+    """
+    (network, _), *later = run.parts()
+    if run == replace(released().problem, frames=run.frames):
+        return Data.load(PUBLISHED_DATA, network)  # saves two seconds
+    if run.data:
+        data = Data.load(run.data, network)
+        if not later:
+            return data
+        states = data.states
+    else:
+        states = check_states("states", run.states(network, run.frames), network)
     gain_min = np.full(len(states), np.nan)
-    for network, part in parts_of(networks, len(index)):
+    index = Data(states).time_frames(run.frames)[0]
+    for network, part in run.parts():
         used = np.unique(index[part])
+        if not np.isnan(gain_min[used]).all():
+            raise ValueError("two networks in turn need other samples each: at least one per frame")
+        check_network(network, states[used])
+        try:
+            network.reference(states[used[:1]])
+        except ValueError:  # too many tasks to enumerate
+            return Data(states)
         gain_min[used], _, reference = network.reference(states[used])
     return Data(states, gain_min, reference)
 
 
-def parts_of(networks, frames):
-    """Return each network with the slice of the frames in which it is the one."""
-    begins = [int(begin * frames) for begin, _ in networks] + [frames]
-    return [(network, slice(*ends)) for (_, network), ends in zip(networks, pairwise(begins))]
+def learn(run, data, index):
+    """Do a run of DDLO on the samples `index`; return the DDLO, its history and the seconds it took."""
+    # A stateful algorithm cannot be compiled and is made again for each run.
+    ddlo, loops = (build if run.algorithm.compiled else build.__wrapped__)(run.compiled)
+    ddlo.net.scale = run.scale or ddlo.network.scale or Scale.of(data.training)
+    ddlo.net.reset(run.seed)
+    histories, seconds = [], 0
+    for (ddlo.network, part), loop in zip(run.parts(), loops):
+        history, lap = timed(run_frames, loop, ddlo, data, index[part], quiet=True)
+        histories.append(history)
+        seconds += lap
+    return ddlo, {k: np.concatenate([each[k] for each in histories]) for k in histories[0]}, seconds
+
+
+@lru_cache(maxsize=1)
+def build(run):
+    """Return the DDLO of a run and a loop for each of its networks, compiled if possible."""
+    from ddlo.backend import tf
+
+    # One run a core: TensorFlow's own threads would only compete. This is too late in a process that has
+    # used TensorFlow before.
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    ddlo, loops = make_ddlo(run), []
+    for _, ddlo.network in run.networks:
+        loops.append(fast_loop(ddlo, run.frames))
+    return ddlo, loops
+
+
+def make_ddlo(run):
+    """Return the DDLO of a run; its scale is still to be set. Raises ValueError for bad parameters."""
+    (_, network), *_ = run.networks
+    any_state = np.zeros((1, network.state_size))
+    net = make_net(run, network, any_state, copy.copy(run.candidates))
+    return run.algorithm(net, network, run.recombine)
+
+
+def candidates(ddlo):
+    """Return the number of decisions that a DDLO scores in a frame."""
+    logits = np.zeros((ddlo.net.net_num, 1, ddlo.net.net[-1]))
+    return len(ddlo.net.candidates(logits, np)) + ddlo.recombine
+
+
+def timed(function, *arguments, **options):
+    """Return the result of a call and the seconds it took."""
+    started = time.perf_counter()
+    result = function(*arguments, **options)
+    return result, time.perf_counter() - started
+
+
+def machine():
+    """Return the name of the processor and the number of its cores."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError, StopIteration):  # Linux has the better name
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return f"{name}, {os.cpu_count()} cores"

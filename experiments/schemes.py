@@ -1,215 +1,166 @@
 """Schemes that decide without learning, to compare DDLO with.
 
-Each is a function of a network and task sizes in MB, (frames, N*M), or another state, (frames, S),
-that returns decisions, int32 (frames, N*M): 1 to offload, 0 to process on the device. A scheme by chance
-also has a parameter `seed`. They raise ValueError if the states have another shape, those that look at
-task sizes also if one is negative or not finite, and if they do not suit the network: optimum, coordinate
-descent, the enumeration of all decisions and the fixed and random ones take any, smallest_local one whose
-state is task sizes, the others a MUMT. The solvers get many frames as one program, whose optimum is that
-of each, as frames do not depend on each other.
+Each is a function of a network and states (frames, S), such as task sizes in MB, that returns decisions,
+int32 (frames, N*M): 1 to offload, 0 to process on the device. A random one also takes a seed. All raise
+ValueError for states of another shape and for an unsupported network.
 """
 
-import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from ddlo import checks
 from ddlo.bandwidth import JointMUMT
 from ddlo.baselines import LABELS, all_edge, all_local, best_fixed, frames, smallest_local
-from ddlo.network import describe_network
+from ddlo.network import describe_network, kind_of
 from MUMT import MUMT
 
-from .wpmec import WPMEC
+from .wpmec.network import WPMEC
 
-# Tasks in one of the solvers' programs: several frames share the cost of a call, up to where more
-# of them would gain nothing.
+# Tasks in one program of a solver: frames share the cost of a call.
 TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
-SECONDS_OF_A_FRAME = 60  # after which no optimum is found
+SECONDS_OF_A_FRAME = 60  # limit of a MILP
 MOST_ENUMERATED_TASKS, ENUMERATED_AT_A_TIME = 24, 2**16
 
 
-def optimum(network, task_size):
+@dataclass(frozen=True)
+class Scheme:
+    """A scheme and its label in tables and figures."""
+
+    label: str
+    function: Callable  # (network, states) -> decisions; a random one also takes a seed
+    is_random: bool = False
+
+    def decide(self, network, states, seed=0):
+        """Return decisions, int32 (frames, N*M). Raises ValueError if the function returns others."""
+        seeds, states = [seed] if self.is_random else [], np.array(states)
+        states.flags.writeable = False  # it is scored on the same states
+        x = self.function(network, states, *seeds)
+        x = checks.array(self.label, x, shape=(len(states), network.N * network.M))
+        return checks.binary(self.label, x).astype(np.int32)
+
+
+def optimum(network, states):
     """Decide optimally, by the network's `optimum`."""
-    return network.optimum(frames(network, task_size))[1]
+    return network.optimum(frames(network, states))[1]
 
 
-def milp(network, task_size):
-    """Decide optimally with a general solver of mixed-integer linear programs (HiGHS).
-
-    Raises RuntimeError if it finds no optimum, in a minute at most for a frame, and ValueError if the
-    network's utility is not MUMT's, which is linear but for a maximum.
-    """
-    from scipy import optimize
-
-    def solve(cost, constraints, least, tasks, alone):
-        delays = len(cost) - tasks
-        return optimize.milp(
-            cost,
-            constraints=optimize.LinearConstraint(constraints, least, np.inf),
-            integrality=np.repeat([1, 0], [tasks, delays]),
-            bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
-            # The default gap gives up 0.01 % of the utility. Most frames are solved at the root of
-            # the search tree; trees of many frames that are not would multiply.
-            options={"mip_rel_gap": 0}
-            | ({"time_limit": SECONDS_OF_A_FRAME} if alone else {"node_limit": 1}),
-        )
-
-    return _solved(solve, network, task_size, TASKS_OF_A_MILP)
-
-
-def linear_relaxation(network, task_size):
-    """Decide as the linear relaxation does, in which tasks can be split, rounded: ties (0.5) are local.
-
-    Raises RuntimeError if the solver (HiGHS) finds no optimum, and ValueError if the network's
-    utility is not MUMT's, which is linear but for a maximum.
-    """
-    from scipy import optimize
-
-    def solve(cost, constraints, least, tasks, alone):
-        most = np.repeat([1, np.inf], [tasks, len(cost) - tasks])
-        # The simplex method ends in a vertex, where few tasks are split; the optimum is often
-        # reached by many points, and others split them all.
-        return optimize.linprog(
-            cost,
-            A_ub=-constraints,
-            b_ub=-least,
-            bounds=np.stack([np.zeros(len(cost)), most], axis=1),
-            method="highs-ds",
-        )
-
-    return _solved(solve, network, task_size, TASKS_OF_AN_LP)
-
-
-def enumeration(network, task_size):
-    """Decide optimally by enumerating all 2**(N*M) decisions, up to 24 tasks: ValueError beyond that.
-
-    What `optimum` does up to 12 tasks; beyond that it takes so long that this is here only to show it.
-    """
-    task_size, tasks = frames(network, task_size), network.N * network.M
+def enumeration(network, states):
+    """Decide optimally by enumerating all 2**(N*M) decisions, up to 24 tasks: shows how long it takes."""
+    states, tasks = frames(network, states), network.N * network.M
     if tasks > MOST_ENUMERATED_TASKS:
         raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
-    best = np.empty((len(task_size), tasks), np.int32)
+    best = np.empty((len(states), tasks), np.int32)
     places = np.arange(tasks)[::-1]  # the first task is the most significant bit
-    for frame, d in enumerate(task_size):
+    for frame, state in enumerate(states):
         least = np.inf
         for start in range(0, 2**tasks, ENUMERATED_AT_A_TIME):
             numbers = np.arange(start, min(2**tasks, start + ENUMERATED_AT_A_TIME))
             decisions = numbers[:, None] >> places & 1
-            Q = network.compute_Q(d, decisions)
+            Q = network.compute_Q(state, decisions)
             if Q.min() < least:
                 least, best[frame] = Q.min(), decisions[Q.argmin()]
     return best
 
 
-def enumeration_by_user(network, task_size):
-    """Decide optimally by enumerating the 2**M decisions of each user, if Q is separable."""
-    if not isinstance(network, MUMT):
-        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
-            f"users of a {type(network).__name__} cannot decide independently"
-        )
-    return network.optimum_by_user(frames(network, task_size))[1]
+def enumeration_by_user(network, states):
+    """Decide optimally by enumerating the 2**M decisions of each user of a separable MUMT."""
+    return made_for(network, MUMT).optimum_by_user(frames(network, states))[1]
 
 
-def coordinate_descent(network, task_size):
+def coordinate_descent(network, states):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
-    task_size = frames(network, task_size)
-    decision = all_local(network, task_size)
+    states = frames(network, states)
+    decision = all_local(network, states)
     tasks = decision.shape[1]
     flips = np.eye(tasks, dtype=np.int32)[:, None]
-    step = max(1, 2**20 // tasks**2)  # so that the flips of all frames take little memory
-    for start in range(0, len(task_size), step):
-        d, x = task_size[start : start + step], decision[start : start + step]
+    step = max(1, 2**20 // tasks**2)  # frames whose flips take little memory
+    for start in range(0, len(states), step):
+        d, x = states[start : start + step], decision[start : start + step]
         Q = network.compute_Q(d, x)
-        going_on = np.arange(len(d))
-        while len(going_on):
-            flipped = x[going_on] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
-            Q_flipped = network.compute_Q(d[going_on], flipped)
+        improving = np.arange(len(d))
+        while len(improving):
+            flipped = x[improving] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
+            Q_flipped = network.compute_Q(d[improving], flipped)
             best = Q_flipped.argmin(axis=0)
             least = Q_flipped[best, np.arange(len(best))]
-            better = least < Q[going_on]
-            going_on, best, least = going_on[better], best[better], least[better]
-            x[going_on, best] ^= 1
-            Q[going_on] = least
+            better = least < Q[improving]
+            improving, best, least = improving[better], best[better], least[better]
+            x[improving, best] ^= 1
+            Q[improving] = least
     return decision
 
 
-def random(network, task_size, seed=0):
-    """Toss a coin for every task; the seed says which."""
-    shape = all_local(network, task_size).shape
+def random(network, states, seed):
+    """Toss a coin for every task."""
+    shape = all_local(network, states).shape
     return np.random.default_rng(seed).integers(0, 2, shape, np.int32)
 
 
-def dual_heuristic(network, task_size):
-    """Decide as a network's `lower_bound` does, which puts a price on what is shared."""
-    if not isinstance(network, (JointMUMT, WPMEC)):
-        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
-            f"no lower bound is known for a {type(network).__name__}"
-        )
-    return network.lower_bound(frames(network, task_size))[1]
+def dual_heuristic(network, states):
+    """Decide as `lower_bound` of a JointMUMT or WPMEC does, which puts a price on the shared resource."""
+    return made_for(network, (JointMUMT, WPMEC)).lower_bound(frames(network, states))[1]
 
 
-def equal_split_optimum(network, task_size):
-    """Decide optimally for an equal split of the bandwidth; a JointMUMT re-allocates it then."""
-    if not isinstance(network, JointMUMT):
-        raise ValueError(  # noqa: TRY004 - as for all networks that do not suit
-            f"this scheme shares bandwidth: it takes no {type(network).__name__}"
-        )
-    constants = describe_network(network)
+def equal_split_optimum(network, states):
+    """Decide optimally for an equal split of the bandwidth, which a JointMUMT then allocates again."""
+    constants = describe_network(made_for(network, JointMUMT))
     constants.pop("class")
-    return optimum(MUMT(**constants), task_size)
+    return optimum(MUMT(**constants), states)
 
 
-def fixed(network, task_size):
-    """Make the one decision in all frames that has the least mean Q over them: `best_fixed`."""
-    task_size = frames(network, task_size)
-    return np.tile(best_fixed(network, task_size), (len(task_size), 1))
+def fixed(network, states):
+    """Hindsight baseline: in all frames the one decision with the least mean Q over them."""
+    states = frames(network, states)
+    return np.tile(best_fixed(network, states), (len(states), 1))
 
 
-# All schemes, by their labels in tables and figures: a new one is a function above and a line here.
-BEST_FIXED, SMALLEST_LOCAL = LABELS["best_fixed"], LABELS["smallest_local"]
-SCHEMES = {
-    "optimum": optimum,
-    "optimum by MILP": milp,
-    "coordinate descent": coordinate_descent,
-    "linear relaxation": linear_relaxation,
-    SMALLEST_LOCAL: smallest_local,
-    BEST_FIXED: fixed,
-    LABELS["all_edge"]: all_edge,
-    "random": random,
-    LABELS["all_local"]: all_local,
-}
-# And where the bandwidth is optimised, for which some of the above rely on too much.
-JOINT_SCHEMES = {
-    "optimum": optimum,
-    "dual heuristic": dual_heuristic,
-    "equal-split optimum, bandwidth re-allocated": equal_split_optimum,
-    "coordinate descent": coordinate_descent,
-    SMALLEST_LOCAL: smallest_local,
-    LABELS["all_edge"]: all_edge,
-    "random": random,
-    LABELS["all_local"]: all_local,
-}
-# Two ways to the same optimum, of which only the time is of interest.
-ENUMERATIONS = {
-    "enumeration of all decisions": enumeration,
-    "enumeration user by user": enumeration_by_user,
-}
+def milp(network, states):
+    """Decide optimally with a general solver of mixed-integer linear programs, HiGHS.
+
+    Raises RuntimeError if it finds no optimum in a minute per frame.
+    """
+    from scipy import optimize
+
+    def solve(cost, constraints, least, tasks, alone):
+        delays = len(cost) - tasks
+        # Most frames are solved at the root of the search tree. Trees of frames that are not would
+        # multiply in one program: those frames are solved alone.
+        limit = {"time_limit": SECONDS_OF_A_FRAME} if alone else {"node_limit": 1}
+        return optimize.milp(
+            cost,
+            constraints=optimize.LinearConstraint(constraints, least, np.inf),
+            integrality=np.repeat([1, 0], [tasks, delays]),
+            bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
+            options={"mip_rel_gap": 0} | limit,  # the default gap gives up 0.01 % of the utility
+        )
+
+    return _solved(solve, network, states, TASKS_OF_A_MILP)
 
 
-def scheme_of(label):
-    """Return the scheme of a label. Raises ValueError if there is none."""
-    labels = SCHEMES | JOINT_SCHEMES | ENUMERATIONS
-    if label not in labels:
-        raise ValueError(f"scheme must be DDLO or one of {', '.join(labels)}, got {label}")
-    return labels[label]
+def linear_relaxation(network, states):
+    """Round the linear relaxation, in which tasks can be split; 0.5 is local. Raises as `milp`."""
+    from scipy import optimize
+
+    def solve(cost, constraints, least, tasks, alone):
+        most = np.repeat([1, np.inf], [tasks, len(cost) - tasks])
+        return optimize.linprog(
+            cost,
+            A_ub=-constraints,
+            b_ub=-least,
+            bounds=np.stack([np.zeros(len(cost)), most], axis=1),
+            method="highs-ds",  # ends in a vertex, where few tasks are split
+        )
+
+    return _solved(solve, network, states, TASKS_OF_AN_LP)
 
 
-def by_chance(label):
-    """Whether the scheme of a label has a seed."""
-    return "seed" in inspect.signature(scheme_of(label)).parameters
+def _solved(solve, network, task_size, most_tasks, first=0):
+    """Decide by solving programs of up to `most_tasks` tasks: int32 (frames, N*M).
 
-
-def _solved(solve, network, task_size, most_tasks):
-    """Decide by solving programs of up to so many tasks: int32 (frames, N*M)."""
+    `first` is the number of the first frame, for errors.
+    """
     task_size = frames(network, task_size)
     tasks = task_size.shape[1]
     step = max(1, most_tasks // tasks)
@@ -218,10 +169,10 @@ def _solved(solve, network, task_size, most_tasks):
         part = task_size[start : start + step]
         solution = solve(*_program(network, part), part.size, alone=len(part) == 1)
         if not solution.success and len(part) > 1:
-            decision[start : start + step] = _solved(solve, network, part, most_tasks=1)
+            decision[start : start + step] = _solved(solve, network, part, 1, start)
             continue
         if not solution.success:
-            raise RuntimeError(f"no optimum of frame {start} found: {solution.message}")
+            raise RuntimeError(f"no optimum of frame {first + start} found: {solution.message}")
         decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
     return decision
 
@@ -230,18 +181,15 @@ def _program(network, task_size):
     """Return Q of frames (B, N*M) as a linear program: cost, constraints, their least values.
 
     The variables are the B*N*M decisions, then a delay t for each user of each frame. With the four
-    costs of `costs`, Q is sum(x*(offloaded - local energy)) + sum(t) but for a constant, where
+    costs of `costs`, Q is sum(x*(offloaded - local energy)) + sum(t) plus a constant, where
     t >= sum(x*offloaded delay) and t >= sum((1-x)*local delay) for the user's tasks.
     """
     from scipy import sparse
 
-    is_mumt = isinstance(network, MUMT) and network.separable
-    methods = ("user_utility", "user_costs")
-    own = [
-        name for name in methods if getattr(type(network), name, None) is not getattr(MUMT, name)
-    ]
-    if not is_mumt or own:
-        raise ValueError(f"the solvers know MUMT's utility only, not {type(network).__name__}'s")
+    kind = type(made_for(network, MUMT))
+    formula = (kind.user_costs, kind.user_utility) == (MUMT.user_costs, MUMT.user_utility)
+    if not network.separable or not formula:
+        raise ValueError(f"the solvers know the utility of MUMT, not of {kind.__name__}")
     network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
     costs = network.costs(task_size.astype(float))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)
@@ -257,3 +205,37 @@ def _program(network, task_size):
     )
     least = np.concatenate([np.zeros(users), by_user(local_delay).sum(axis=1)])
     return np.concatenate([offload_energy - local_energy, np.ones(users)]), constraints, least
+
+
+def made_for(network, kinds):
+    """Return the network. Raises ValueError if it is not of these classes."""
+    if not isinstance(network, kinds):
+        names = " or ".join(kind.__name__ for kind in np.atleast_1d(kinds))
+        raise ValueError(f"this scheme is for {names}, got {kind_of(network)}")  # noqa: TRY004
+    return network
+
+
+def labelled(*schemes):
+    """Return schemes by label."""
+    return {scheme.label: scheme for scheme in schemes}
+
+
+# A new scheme is a function above and a line here.
+SCHEMES = labelled(
+    Scheme("optimum", optimum),
+    Scheme("optimum by MILP", milp),
+    Scheme("coordinate descent", coordinate_descent),
+    Scheme("linear relaxation", linear_relaxation),
+    Scheme(LABELS["smallest_local"], smallest_local),
+    Scheme(LABELS["best_fixed"], fixed),
+    Scheme(LABELS["all_edge"], all_edge),
+    Scheme("random", random, is_random=True),
+    Scheme(LABELS["all_local"], all_local),
+)
+# For shared resources, and to show how long enumeration takes.
+OTHERS = labelled(
+    Scheme("dual heuristic", dual_heuristic),
+    Scheme("equal-split optimum, bandwidth re-allocated", equal_split_optimum),
+    Scheme("enumeration of all decisions", enumeration),
+    Scheme("enumeration user by user", enumeration_by_user),
+)

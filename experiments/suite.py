@@ -1,290 +1,376 @@
-"""The experiments: what each compares, how it is shown, and the runs that it is made of.
+"""The experiments: the runs that each compares, and how they are shown.
 
-A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) is in all experiments that
+A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) enters all experiments that
 compare schemes; another value of a parameter goes into the tuple of its sweep.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from ddlo.baselines import LABELS
-from ddlo.candidates import Flips, OrderPreserving
+from ddlo.candidates import NearestNeighbours, OrderPreserving
+from ddlo.enumeration import ENUMERATED_TASKS
+from MUMT import Constants
 
-from . import plots, suite_wpmec
-from .experiment import Experiment, Setting
-from .runs import Run
-from .schemes import JOINT_SCHEMES, SCHEMES, SMALLEST_LOCAL
-
-LEARNING = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share", "min_max", "learns")
-DECISIONS = (*LEARNING[:3], "mean_utility", "ms_per_frame", "ms_per_frame_batched")
-OF_NETWORKS = ("mean_gain_ratio", "ms_per_frame", "ms_per_frame_batched", "loop_seconds")
-
-
-def sweep(name, label, values):
-    """Return the experiment that varies one parameter of DDLO, a field of Run; beside it a rule."""
-    settings = [Setting(f"{label} = {value}", Run(**{name: value}), value) for value in values]
-    settings.append(Setting(SMALLEST_LOCAL, Run(SMALLEST_LOCAL)))
-    title = f"Gain ratio for different {label if label.isupper() else label + 's'}"
-    return Experiment(title, settings, plots.convergence, LEARNING, quick=settings[::4])
+from . import plots
+from .runs import PUBLISHED_SETTING, Run, TaskSizes, normalised, released
+from .schemes import OTHERS, SCHEMES
+from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_off, swapped
+from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
+from .wpmec.network import WPMEC
 
 
-def schemes(compared, **constants):
-    """Return settings that compare schemes, runs by label, on a network with other constants."""
-    return [Setting(label, replace(run, **constants)) for label, run in compared.items()]
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in nothing but their seeds."""
+
+    label: str  # of its line or row
+    run: Run
+    value: float | str | None = None  # of the parameter, or the network, that is varied
+    fraction: float = 1  # of the suite's frames
+
+    def runs(self, frames, seeds):
+        """Return a run for each seed, or a single one where nothing learns or is random."""
+        seeds = seeds if self.run.learns or self.run.scheme.is_random else 1
+        frames = max(1, int(self.fraction * frames))
+        return [replace(self.run, frames=frames, seed=seed) for seed in range(seeds)]
 
 
-def networks(title, name, across, values, unit=1):
-    """Return the experiment that varies one constant of the network, a field of Run: value * unit."""
-    settings = [
-        replace(setting, value=value)
-        for value in values
-        for setting in schemes(ON_NETWORKS, **{name: value * unit})
-    ]
-    quick = [setting for setting in settings if setting.value in values[::4]]
+GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
+TIMES = ("ms_per_frame", "ms_per_frame_batched")
+COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings that are compared, and how they are shown."""
+
+    title: str
+    settings: Iterable[Setting]
+    plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
+    metrics: tuple[str, ...] = (*GAIN, "mean_utility", *TIMES)  # columns of its table
+    across: str = ""  # heading of the values; then each metric has a table with a column per value
+    quick: Iterable[Setting] = ()  # settings of --quick, if they are fewer
+    beside: Mapping[str, str] = field(default_factory=dict)  # measured elsewhere, by label
+
+
+def compare(title, runs, *shown, quick=(), slow=(), **others):
+    """Return the experiment that compares runs, a dict by label or by label and value.
+
+    `quick` has the keys of runs that --quick includes, if these are fewer. Labels in `slow` get a tenth
+    of the frames. All else is as in Experiment, from `plot` on.
+    """
+    settings = {}
+    for key, run in runs.items():
+        label, value = key if isinstance(key, tuple) else (key, None)
+        settings[key] = Setting(label, run, value, 0.1 if label in slow else 1)
+    quick = [setting for key, setting in settings.items() if key in quick]
+    return Experiment(title, list(settings.values()), *shown, quick=quick, **others)
+
+
+# What decides
+
+
+def droo(K):
+    """Return the parameters of DROO's rule: one DNN with K order-preserving candidates."""
+    return {"net_num": 1, "candidates": OrderPreserving(K)}
+
+
+SMALLEST_LOCAL, DESCENT = "smallest task local", "coordinate descent"
+FLIPPED = "DDLO, K = 3, user flips, recombined"  # all three tasks of every user
+ADAPTIVE, NEIGHBOURS = "adaptive K (DROO)", "10 nearest neighbours (DROO)"
+# Parameters of a run by label, and the labels that experiments compare.
+RULES = {f"DDLO, K = {K}": {"net_num": K} for K in (1, 2, 3, 5, 10)}
+RULES |= {f"order-preserving (DROO), K = {K}": droo(K) for K in (3, 10)}
+RULES |= {label: {"scheme": scheme} for label, scheme in (SCHEMES | OTHERS).items()}
+RULES |= {
+    FLIPPED: {"user_flips": 3, "recombine": True},
+    ADAPTIVE: {"net_num": 1, "candidates": AdaptiveOrderPreserving(), "algorithm": AdaptiveDROO},
+    NEIGHBOURS: {"net_num": 1, "candidates": NearestNeighbours(10)},
+}
+DDLO = ("DDLO, K = 3", "DDLO, K = 10")
+DROO = ("order-preserving (DROO), K = 3", "order-preserving (DROO), K = 10")
+COMPARED = (*DDLO, *DROO, *SCHEMES)
+# For different constants, without the schemes that are the same as another one or close to it.
+LEFT_OUT = (DROO[0], "optimum by MILP", "linear relaxation")
+ON_NETWORKS = tuple(label for label in COMPARED if label not in LEFT_OUT)
+JOINT_SOLVERS = ("dual heuristic", "equal-split optimum, bandwidth re-allocated")
+JOINT = (*DDLO, FLIPPED, *DROO, "optimum", *JOINT_SOLVERS, DESCENT, SMALLEST_LOCAL)
+JOINT += ("full offloading", "random", "local only")
+# For networks of other sizes, where the rest says little.
+SCALED = (*DDLO, FLIPPED, DROO[1], SMALLEST_LOCAL)
+ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, NEIGHBOURS, "optimum", "dual heuristic", DESCENT)
+ON_WPMEC += ("best fixed decision", "full offloading", "random", "local only")
+
+
+def make_runs(labels, make=released, **changes):
+    """Return runs by label, with other parameters; `make` is `released` or `wpmec`."""
+    return {label: make(**RULES[label] | changes) for label in labels}
+
+
+def wpmec(users=10, **changes):
+    """Return a run on WPMEC."""
+    return released(**{"network": WPMEC(users), "states": gains} | changes)
+
+
+def on_network(label, users, tasks=3, **changes):
+    """Return a run on a network whose uplink grows with the users, so that the problem stays alike.
+
+    DROO's candidates are at most one more than the tasks; all user flips are those of M tasks.
+    """
+    size = {"users": users, "tasks": tasks, "uplink": 100 * users / 3}
+    run = released(**RULES[label] | size | changes)
+    rule = run.candidates and OrderPreserving(min(run.candidates.K, users * tasks + 1))
+    return replace(run, candidates=rule, user_flips=tasks if run.user_flips else 0)
+
+
+# Kinds of experiments
+
+# The released package's DNNs: test gain ratios of unseeded runs over 20,000 frames.
+AS_RELEASED = "0.9923 0.9925 0.9930 0.9932 0.9926"
+MEASURED = {
+    "net_num": {1: "0.818 0.865 0.891", 2: "0.9877 0.9802 0.9874", 5: "0.9955 0.9944 0.9957"}
+    | {10: "0.9971 0.9977 0.9963"},
+    "learning_rate": {0.1: "0.923 0.963", 0.001: "0.9882 0.9906", 0.0001: "0.9781 0.9800"},
+    "batch_size": {32: "0.9909", 512: "0.9933"},
+    "memory_size": {256: "0.9928", 4096: "0.9853"},
+    "training_interval": {1: "0.9869", 5: "0.9916", 50: "0.9828"},
+}
+
+
+NETWORK = ("users", "tasks", "uplink", *vars(Constants()))  # parameters of the network
+
+
+def sweep(name, values):
+    """Return the experiment that varies a parameter, a field of Run, with a baseline beside it."""
+    what = "K" if name == "net_num" else name.replace("_", " ")
+    default = getattr(released(), name)
+    runs = {(f"{what} = {value}", value): released(**{name: value}) for value in values}
+    quick = [SMALLEST_LOCAL, *(key for key in runs if key[1] in (values[0], default))]
+    if name in NETWORK:  # the baseline is another one for each network
+        for value in values:
+            (baseline,) = make_runs([SMALLEST_LOCAL], **{name: value}).values()
+            runs[f"{SMALLEST_LOCAL}, {what} = {value}", value] = baseline
+    else:
+        runs |= make_runs([SMALLEST_LOCAL])
+    beside = {f"{what} = {value}": text for value, text in MEASURED.get(name, {}).items()}
+    beside |= {f"{what} = {default}": AS_RELEASED}
+    title, metrics = f"Gain ratio against {what}", (*GAIN, "min_max", "learns")
+    return compare(title, runs, plots.convergence, metrics, quick=quick, beside=beside)
+
+
+def constant(name, across, values, unit=1):
+    """Return the experiment that varies a constant of the network: value * unit."""
+    runs = {}
+    for value in values:
+        at_value = make_runs(ON_NETWORKS, **{name: value * unit})
+        runs |= {(label, value): run for label, run in at_value.items()}
+    quick = [key for key in runs if key[1] in values[::4]]
+    title = f"Utility of the schemes for different {across.split(' (')[0].lower()}s"
     metrics = ("mean_utility", "excess")
-    return Experiment(title, settings, plots.against_constant, metrics, across, quick)
+    return compare(title, runs, plots.against_constant, metrics, across, quick=quick)
 
 
-def on_network(run, users, tasks, bandwidth):
-    """Return a run on another network, whose uplink grows with the users: the problem stays alike."""
-    data = Run.data if (users, tasks) == (3, 3) else ""
-    size = {"users": users, "tasks": tasks, "data": data, "uplink": 100 * users / 3}
-    return replace(run, **size, bandwidth=bandwidth)
-
-
-def resized(rule, users, tasks):
-    """Return a candidate rule for another network: all user flips, and no more than there are."""
-    if isinstance(rule, OrderPreserving):
-        return OrderPreserving(min(rule.K, users * tasks + 1))
-    return Flips(0, tasks, users) if isinstance(rule, Flips) else rule
-
-
-def sizes(title, compared, bandwidth, of_sizes):
+def sizes(title, labels, bandwidth, networks):
     """Return the experiment on networks of different sizes: users and tasks of each."""
-    settings = []
-    for label, run in compared.items():
-        slow = run.scheme in ("optimum by MILP", "coordinate descent")
-        for users, tasks in of_sizes:
-            of_size = replace(run, candidates=resized(run.candidates, users, tasks))
-            of_size = on_network(of_size, users, tasks, bandwidth)
-            settings.append(Setting(label, of_size, f"{users} x {tasks}", 0.1 if slow else 1))
-    few = [f"{users} x {tasks}" for users, tasks in of_sizes[:2]]
-    quick = [setting for setting in settings if setting.value in few]
-    quick = [setting for setting in quick if setting.label in list(compared)[::3]]
-    return Experiment(title, settings, plots.scaling, OF_NETWORKS, "users x tasks", quick)
+    runs = {
+        (label, f"{users} x {tasks}"): on_network(label, users, tasks, bandwidth=bandwidth)
+        for label in labels
+        for users, tasks in networks
+    }
+    quick = [(label, size) for label in labels[::3] for size in ("3 x 3", "5 x 3")]
+    metrics, slow = ("mean_gain_ratio", *TIMES, "loop_seconds"), ("optimum by MILP", DESCENT)
+    return compare(title, runs, plots.scaling, metrics, "users x tasks", quick=quick, slow=slow)
 
 
-def ablation(of_networks):
-    """Return the ablation study of DDLO, in networks of so many users and such a bandwidth."""
-
-    def settings(users, bandwidth):
-        third, recombine = users, Run(recombine=True)  # of all tasks, which are three per user
+def ablation():
+    """Return the ablation study of DDLO, with both bandwidths for 3 and for 30 users."""
+    runs = {}
+    for users in (3, 30):  # a third of all tasks is as many as the users
         changes = {
-            "as released": Run(),
-            "K = 10": Run(net_num=10),
-            "hidden layers of 400 and 267": Run(hidden=(400, 267)),
-            "learning rate 0.001": Run(learning_rate=0.001),
-            "both of these": Run(hidden=(400, 267), learning_rate=0.001),
-            "normalised inputs": Run(scale=normalised),
-            "beta1 = 0.9": Run(beta1=0.9),
-            "recombine": recombine,
-            "K = 10, recombine": Run(net_num=10, recombine=True),
-            "flips of a third of all tasks": Run(candidates=Flips(third)),
-            "flips of all tasks": Run(candidates=Flips(3 * third)),
-            "flips of a third, recombine": replace(recombine, candidates=Flips(third)),
-            "flips of all, recombine": replace(recombine, candidates=Flips(3 * third)),
-            "3 flips of every user": Run(candidates=Flips(0, 3, users)),
-            "1 flip of every user, recombine": replace(recombine, candidates=Flips(0, 1, users)),
-            "2 flips of every user, recombine": replace(recombine, candidates=Flips(0, 2, users)),
-            "3 flips of every user, recombine": replace(recombine, candidates=Flips(0, 3, users)),
+            "as released": {},
+            "K = 10": {"net_num": 10},
+            "hidden layers of 400 and 267": {"hidden": (400, 267)},
+            "learning rate 0.001": {"learning_rate": 0.001},
+            "both of these": {"hidden": (400, 267), "learning_rate": 0.001},
+            "normalised inputs": {"scale": normalised},
+            "beta1 = 0.9": {"beta1": 0.9},
+            "recombine": {"recombine": True},
+            "K = 10, recombine": {"net_num": 10, "recombine": True},
+            "flips of a third of all tasks": {"flips": users},
+            "flips of all tasks": {"flips": 3 * users},
+            "flips of a third, recombine": {"flips": users, "recombine": True},
+            "flips of all, recombine": {"flips": 3 * users, "recombine": True},
+            "3 flips of every user": {"user_flips": 3},
+            "1 flip of every user, recombine": {"user_flips": 1, "recombine": True},
+            "2 flips of every user, recombine": {"user_flips": 2, "recombine": True},
+            "3 flips of every user, recombine": {"user_flips": 3, "recombine": True},
         }
-        return [
-            Setting(label, on_network(run, users, 3, bandwidth), f"{users} x 3, {bandwidth}")
-            for label, run in changes.items()
-        ]
-
-    per_network = [settings(*network) for network in of_networks]
-    return Experiment(
-        "Ablation study of DDLO",
-        [setting for settings in per_network for setting in settings],
-        plots.dots,
-        ("mean_gain_ratio", "loop_seconds", "ms_per_frame"),
-        "users x tasks, bandwidth",
-        per_network[0][::6],
-    )
+        for bandwidth in ("equal", "optimal"):
+            network = on_network("DDLO, K = 3", users, bandwidth=bandwidth)
+            for label, change in changes.items():
+                runs[label, f"{users} x 3, {bandwidth}"] = replace(network, **change)
+    title, metrics = "Ablation study of DDLO", ("mean_gain_ratio", "loop_seconds", "ms_per_frame")
+    across, quick = "users x tasks, bandwidth", list(runs)[:13:6]
+    return compare(title, runs, plots.dots, metrics, across, quick=quick)
 
 
 def paper_reading():
     """Return the comparison of the released network with the paper's, as two readers describe it."""
-    of_paper = ("optimum", "dual heuristic", *JOINT_LEARNERS, SMALLEST_LOCAL)
-    settings = [
-        Setting(
-            label,
-            replace(JOINT[label], uplink=uplink, bandwidth=bandwidth),
-            f"{bandwidth}, {uplink} Mbit/s",
-        )
-        for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150))
-        for label in of_paper
-        if (bandwidth, label) != ("equal", "dual heuristic")  # which is for shared bandwidth
-    ]
-    return Experiment(
-        "The network as the paper is read: optimal bandwidth, 150 Mbit/s",
-        settings,
-        plots.dots,
+    labels, runs = ("optimum", "dual heuristic", *DDLO, FLIPPED, SMALLEST_LOCAL), {}
+    for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150)):
+        for label, run in make_runs(labels, bandwidth=bandwidth, uplink=uplink).items():
+            if (bandwidth, label) != ("equal", "dual heuristic"):  # which is for shared bandwidth
+                runs[label, f"{bandwidth}, {uplink} Mbit/s"] = run
+    title = "The network as the paper is read: optimal bandwidth, 150 Mbit/s"
+    metrics, quick = (
         ("mean_utility", "mean_gain_ratio", "optimal_share"),
-        "bandwidth",
-        settings[-len(of_paper) :],
+        list(runs)[-len(labels) :],
     )
+    return compare(title, runs, plots.dots, metrics, "bandwidth", quick=quick)
 
 
 def decision_time():
     """Return the decision times of DDLO and of ways to the optimum, for more and more users."""
-    users = (3, 5, 10, 20, 30)
-    of_run = {f"DDLO, K = {K}": Run(net_num=K) for K in (1, 2, 3, 5, 10)}
-    of_run |= {label: Run(label) for label in ("enumeration user by user", "optimum by MILP")}
-    of_run[SMALLEST_LOCAL] = Run(SMALLEST_LOCAL)
-    settings = [
-        Setting(label, on_network(run, n, 3, "equal"), n, 0.1)
-        for label, run in of_run.items()
-        for n in users
-    ]
-    label = "enumeration of all decisions"  # 2**(3*n), until one takes more than a second
+    users, wall = (3, 5, 10, 20, 30), "enumeration of all decisions"
+    labels = [f"DDLO, K = {K}" for K in (1, 2, 3, 5, 10)]
+    labels += ["enumeration user by user", "optimum by MILP", SMALLEST_LOCAL]
+    settings = [Setting(label, on_network(label, n), n, 0.1) for n in users for label in labels]
+    # 2**(3*n) decisions, until one frame takes more than a second.
     for n, fraction in {3: 0.1, 4: 0.01, 5: 0.005, 6: 0.001, 7: 0.00025}.items():
-        settings.append(Setting(label, on_network(Run(label), n, 3, "equal"), n, fraction))
+        settings.append(Setting(wall, on_network(wall, n), n, fraction))
     settings.sort(key=lambda setting: setting.value)
-    metrics = ("ms_per_frame", "ms_per_frame_batched")
-    quick = [
-        setting
-        for setting in settings
-        if setting.value == 3 or setting.value < 6 and setting.label == label
-    ]
+    quick = [s for s in settings if s.value == 3 or s.value < 6 and s.label == wall]
     title = "Decision time against users and against K"
-    return Experiment(title, settings, plots.decision_time, metrics, "users", quick)
+    return Experiment(title, settings, plots.decision_time, TIMES, "users", quick)
 
 
 def learning():
     """Return DDLO beside all rules that do not learn, wherever one of them may be better."""
-    by_user = "for users 1, 2, 3"
-    time, energy = Run.local_time_per_bit, Run.transmit_energy_per_bit
-    networks = {"as released": Run()}
+    labels = (*DDLO, SMALLEST_LOCAL, "best fixed decision", "full offloading", "local only")
+    networks = {"as released": released()}
     for alpha in (2.5, 3.5):
-        networks[f"edge cost {alpha}e-7 J/bit"] = Run(edge_cost_per_bit=alpha * 10**-7)
-    for beta in (0.25, 0.5, 2, 4):
-        networks[f"delay weight {beta} J/s"] = Run(delay_weight=beta)
-    for uplink in (25, 50, 200, 400):
-        networks[f"uplink {uplink} Mbit/s"] = Run(uplink=uplink)
-    for users in (5, 10, 30):
-        networks[f"{users} users"] = on_network(Run(), users, 3, "equal")
-    for tasks in (2, 4, 6):
-        networks[f"{tasks} tasks"] = on_network(Run(), 3, tasks, "equal")
+        networks[f"edge cost {alpha}e-7 J/bit"] = released(edge_cost_per_bit=alpha * 10**-7)
+    networks |= {f"delay weight {x} J/s": released(delay_weight=x) for x in (0.25, 0.5, 2, 4)}
+    networks |= {f"uplink {x} Mbit/s": released(uplink=x) for x in (25, 50, 200, 400)}
+    networks |= {f"{users} users": on_network("DDLO, K = 3", users) for users in (5, 10, 30)}
+    networks |= {f"{tasks} tasks": on_network("DDLO, K = 3", 3, tasks) for tasks in (2, 4, 6)}
     for low, high in ((18, 22), (1, 30), (1, 100)):
-        networks[f"sizes {low} to {high} MB"] = Run(data="", sizes=(low, high))
-    networks |= {
-        f"local time x 1/2, 1, 2 {by_user}": Run(local_time_per_bit=each(time, 0.5, 1, 2)),
-        f"transmit energy x 1, 2, 4 {by_user}": Run(transmit_energy_per_bit=each(energy, 1, 2, 4)),
-        f"delay weight 1/4, 1, 4 {by_user}": Run(delay_weight=each(1, 0.25, 1, 4)),
-    }
-    compared = {label: Run(label) for label in (SMALLEST_LOCAL, *LABELS.values())}
-    compared = {label: LEARNERS[label] for label in ("DDLO, K = 3", "DDLO, K = 10")} | compared
-    settings = [
-        Setting(name, replace(network, scheme=run.scheme, net_num=run.net_num), label)
+        networks[f"sizes {low} to {high} MB"] = released(states=TaskSizes(low, high))
+    for label, name, factors in (
+        ("local time x 1/2, 1, 2", "local_time_per_bit", (0.5, 1, 2)),
+        ("transmit energy x 1, 2, 4", "transmit_energy_per_bit", (1, 2, 4)),
+        ("delay weight 1/4, 1, 4", "delay_weight", (0.25, 1, 4)),
+    ):
+        by_user = tuple((PUBLISHED_SETTING[name] * factor,) for factor in factors)  # (N, 1)
+        networks[f"{label} for users 1, 2, 3"] = released(**{name: by_user})
+    runs = {
+        (name, label): replace(network, **RULES[label])
         for name, network in networks.items()
-        for label, run in compared.items()
-    ]
-    quick = [setting for setting in settings if setting.label in list(networks)[::6]]
-    title = "DDLO and rules that do not learn"
-    return Experiment(title, settings, plots.learning, ("mean_gain_ratio",), "network", quick)
+        for label in labels
+    }
+    title, metrics = "DDLO and rules that do not learn", ("mean_gain_ratio",)
+    quick = [(name, label) for name in list(networks)[::6] for label in labels]
+    return compare(title, runs, plots.learning, metrics, "network", quick=quick)
 
 
-def each(constant, *factors):
-    """Return a constant of every user, (N, 1): so many times the released one."""
-    return tuple((constant * factor,) for factor in factors)
+def wpmec_sizes():
+    """Return the experiment on networks of 5 to 30 devices."""
+    labels = ("DDLO, K = 1", *DDLO, "DDLO, K = N", "order-preserving (DROO), K = N", ADAPTIVE)
+    labels += (NEIGHBOURS, "optimum", "dual heuristic", DESCENT, "full offloading", "local only")
+    runs = {}
+    for users in (5, 10, 20, 30):
+        rules = RULES | {labels[3]: {"net_num": users}, labels[4]: droo(users)}
+        for label in labels:
+            if users <= ENUMERATED_TASKS or label != "optimum":
+                runs[label, f"{users} x 1"] = wpmec(users, **rules[label])
+    quick = [(label, size) for label in labels[::3] for size in ("5 x 1", "10 x 1")]
+    title, across, slow = "WPMEC of different sizes", "devices x tasks", ("optimum", DESCENT)
+    metrics = ("mean_gain_ratio", "candidates_per_frame", "ms_per_frame", "loop_seconds")
+    return compare(title, runs, plots.scaling, metrics, across, quick=quick, slow=slow)
 
 
-def normalised(task_size):
-    """Return inputs of -1 to 1 for task sizes of 10 to 30 MB."""
-    return task_size / 10 - 2
+def event(title, fractions, **changes):
+    """Return the experiment in which WPMEC changes during a run, at fractions of its frames."""
+    runs = make_runs((*DDLO, DROO[1], ADAPTIVE), wpmec, **changes)
+    metrics = ("mean_gain_ratio", "optimal_share", "candidates_per_frame")
+    return compare(title, runs, plots.Events(fractions), metrics)
 
 
-FLIPPED = "DDLO, K = 3, user flips, recombined"  # one of every user's tasks at a time, all of them
-LEARNERS = {
-    "DDLO, K = 3": Run(),
-    "DDLO, K = 10": Run(net_num=10),
-    FLIPPED: Run(candidates=Flips(0, 3, 3), recombine=True),
-    "order-preserving (DROO), K = 3": Run(net_num=1, candidates=OrderPreserving(3)),
-    "order-preserving (DROO), K = 10": Run(net_num=1, candidates=OrderPreserving(10)),
-}
-COMPARED = {label: run for label, run in LEARNERS.items() if label != FLIPPED}
-COMPARED |= {label: Run(label) for label in SCHEMES}
-# For different constants of the network, without what is the same as another one or close to it.
-LEFT_OUT = ("order-preserving (DROO), K = 3", "optimum by MILP", "linear relaxation")
-ON_NETWORKS = {label: run for label, run in COMPARED.items() if label not in LEFT_OUT}
-JOINT_LEARNERS = ("DDLO, K = 3", "DDLO, K = 10", FLIPPED)
-JOINT = LEARNERS | {label: Run(label) for label in JOINT_SCHEMES}
-# Of networks of other sizes, where the rest says little.
-SCALED = (*JOINT_LEARNERS, "order-preserving (DROO), K = 10", SMALLEST_LOCAL)
-SOLVERS = ("optimum", "optimum by MILP", "coordinate descent")
-JOINT_SOLVERS = [label for label in JOINT_SCHEMES if "heuristic" in label or "split" in label]
+def two_networks():
+    """Return the comparison of the rules on both networks, with equal numbers of candidates."""
+    rules = {"DDLO, K = 3": {}, "DROO, K = 3": droo(3), "DDLO, K = 5": {"net_num": 5}}
+    rules |= {"DROO, K = 5": droo(5), "DROO, adaptive K": RULES[ADAPTIVE]}
+    rules |= {"DDLO, K = 10": {"net_num": 10}, "DROO, K = 10": droo(10)}
+    rules |= {"DROO, 10 neighbours": RULES[NEIGHBOURS]}
+    runs = {
+        f"{network}: {label}": make(**rule)
+        for network, make in (("MUMT", released), ("WPMEC", wpmec))
+        for label, rule in rules.items()
+    }
+    metrics = ("mean_gain_ratio", "optimal_share", *COSTS)
+    return compare("Two networks, two rules", runs, metrics=metrics)
+
 
 EXPERIMENTS = {
-    "net_num": sweep("net_num", "K", (1, 2, 3, 5, 10)),
-    "learning_rate": sweep("learning_rate", "learning rate", (0.1, 0.01, 0.001, 0.0001)),
-    "batch_size": sweep("batch_size", "batch size", (32, 64, 128, 256, 512)),
-    "memory_size": sweep("memory_size", "memory size", (256, 512, 1024, 2048, 4096)),
-    "training_interval": sweep("training_interval", "training interval", (1, 5, 10, 20, 50)),
-    "training_cost": Experiment(
+    "net_num": sweep("net_num", (1, 2, 3, 5, 10)),
+    "learning_rate": sweep("learning_rate", (0.1, 0.01, 0.001, 0.0001)),
+    "batch_size": sweep("batch_size", (32, 64, 128, 256, 512)),
+    "memory_size": sweep("memory_size", (256, 512, 1024, 2048, 4096)),
+    "training_interval": sweep("training_interval", (1, 5, 10, 20, 50)),
+    "training_cost": compare(
         "Training cost of the DNNs",
-        [Setting("DDLO, K = 3", Run())],
+        make_runs(["DDLO, K = 3"]),
         plots.training_cost,
         ("mean_gain_ratio", "last_cost"),
     ),
     "recorded": Experiment(
         "The authors' recorded run",
-        [Setting("DDLO, K = 3", Run(), fraction=0.5)],
+        [Setting("DDLO, K = 3", released(), fraction=0.5)],
         plots.recorded,
         ("mean_gain_ratio", "optimal_share"),
     ),
-    "schemes": Experiment("Comparison of schemes", schemes(COMPARED), plots.schemes, DECISIONS),
-    "bandwidth": networks(
-        "Utility of the schemes for different uplink bandwidths",
-        "uplink",
-        "Uplink bandwidth (Mbit/s)",
-        (25, 50, 75, 100, 200, 300, 400),
+    "schemes": compare("Comparison of schemes", make_runs(COMPARED)),
+    "bandwidth": constant("uplink", "Uplink bandwidth (Mbit/s)", (25, 50, 75, 100, 200, 300, 400)),
+    "edge_cost": constant(
+        "edge_cost_per_bit", "Edge-cost weight (1e-7 J/bit)", (1.5, 2, 2.5, 3, 3.5), 10**-7
     ),
-    "edge_cost": networks(
-        "Utility of the schemes for different edge-cost weights",
-        "edge_cost_per_bit",
-        "Edge-cost weight (1e-7 J/bit)",
-        (1.5, 2, 2.5, 3, 3.5),
-        10**-7,
-    ),
-    "delay_weight": networks(
-        "Utility of the schemes for different delay weights",
-        "delay_weight",
-        "Delay weight (J/s)",
-        (0, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4),
+    "delay_weight": constant(
+        "delay_weight", "Delay weight (J/s)", (0, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4)
     ),
     "learning": learning(),
     "decision_time": decision_time(),
-    "joint": Experiment(
+    "joint": compare(
         "Comparison of schemes with optimal bandwidth",
-        schemes(JOINT, bandwidth="optimal"),
-        plots.schemes,
-        DECISIONS,
-        quick=schemes(JOINT, bandwidth="optimal")[::2],
+        make_runs(JOINT, bandwidth="optimal"),
+        quick=JOINT[::2],
     ),
     "paper_reading": paper_reading(),
-    "ablation": ablation([(3, "equal"), (3, "optimal"), (30, "equal"), (30, "optimal")]),
-    # Users and tasks of a user. Plots have those with as many users or tasks as the first one.
+    "ablation": ablation(),
+    # Users and tasks per user. Plots have those with as many users or tasks as the first one.
     "scaling": sizes(
         "Networks of different sizes",
-        {label: (LEARNERS | COMPARED)[label] for label in (*SCALED, *SOLVERS)},
+        (*SCALED, "optimum", "optimum by MILP", DESCENT),
         "equal",
         [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3), (3, 2), (3, 4), (3, 5), (3, 6)],
     ),
     "joint_scaling": sizes(
         "Networks of different sizes with optimal bandwidth",
-        {label: JOINT[label] for label in (*SCALED, "coordinate descent", *JOINT_SOLVERS)},
+        (*SCALED, DESCENT, *JOINT_SOLVERS),
         "optimal",
         [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3)],
     ),
-} | suite_wpmec.EXPERIMENTS
+    "wpmec": compare("WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)),
+    "wpmec_sizes": wpmec_sizes(),
+    "wpmec_weights": event(
+        "WPMEC whose weights are swapped during a run",
+        SWAPPED,
+        states=gains_in_order,
+        later=((SWAPPED[0], swapped(WPMEC(10))), (SWAPPED[1], WPMEC(10))),
+    ),
+    "wpmec_devices": event(
+        "WPMEC with devices that are switched off and on",
+        sorted(fraction for fractions in OFF.values() for fraction in fractions),
+        states=gains_with_devices_off,
+    ),
+    "two_networks": two_networks(),
+}

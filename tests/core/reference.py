@@ -1,9 +1,13 @@
-"""The model user by user, random time frames, and networks as users write them."""
+"""Shared by the core tests: the model user by user, frames, networks of users, and runs."""
 
 import numpy as np
+import scipy.io
 from hypothesis import strategies as st
 
+from main import Parameters
 from MUMT import MUMT
+
+from ..conftest import DATA
 
 sizes = st.integers(1, 4).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, 4)))
 size_in_MB = st.integers(1, 100) | st.floats(0.01, 1000)
@@ -53,3 +57,63 @@ class Penalty(MUMT):
     def compute_Q(self, task_size, decision):
         penalty = 100 * np.asarray(decision)[..., 0]  # on offloading the first task
         return super().compute_Q(task_size, decision) + penalty
+
+
+class Channel:
+    """A state that is more than task sizes: a channel gain of every user, then the size of its task."""
+
+    N, M, state_size = 3, 1, 6
+
+    def compute_Q(self, state, decision):
+        gain, size = np.split(np.asarray(state, float), 2, axis=-1)
+        rate = 10 * np.log2(1 + 1e6 * gain)
+        return np.where(np.asarray(decision) == 1, size / rate, size / 9).sum(axis=-1)
+
+
+def channel_states(number, seed=0):
+    random = np.random.default_rng(seed)
+    return np.hstack([random.exponential(1e-6, (number, 3)), random.uniform(5, 50, (number, 3))])
+
+
+class Profit(MUMT):
+    """Utilities that are negative: revenue is subtracted."""
+
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, decision) - 1000
+
+
+def untrained(out, **changes):
+    """Parameters of a run without a training step: nothing is compiled for it."""
+    few = {"frames": 50, "hidden": (20,), "training_interval": 1000}
+    return Parameters(**{"data": DATA, "out": out} | few | changes)
+
+
+def history_of(out):
+    """Return the arrays of a run's history.mat."""
+    history = scipy.io.loadmat(out / "history.mat")
+    return {key: array for key, array in history.items() if key[0] != "_"}
+
+
+def inputs(number, seed=0):
+    """Inputs (number, 9) of task sizes of 10 to 30 MB, and decisions to go with them."""
+    random = np.random.default_rng(seed)
+    h = 10 * random.integers(10, 31, (number, 9)) - 200
+    return h, (h + random.normal(0, 30, h.shape) > 0).astype(int)
+
+
+def assert_same_arrays(found, expected):
+    """Check that two sequences or dicts have the same arrays, to the last bit."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        found, expected = found.values(), [expected[name] for name in found]
+    for array, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+def assert_same_state(net, other):
+    """Check that two MemoryDNNs are in the same state; both draw a mini-batch."""
+    assert net.cost_his == other.cost_his and net.memory_counter == other.memory_counter
+    h, _ = inputs(50)
+    for found in (lambda net: net.memory, lambda net: net.decode(h), lambda net: net.draw(700)):
+        np.testing.assert_array_equal(found(net), found(other))
+    assert_same_arrays(net.get_weights(), other.get_weights())

@@ -7,7 +7,7 @@ import pytest
 
 from MUMT import MUMT
 
-from .test_network import Channel, Profit, channel_states
+from .reference import Channel, Profit, channel_states
 
 gymnasium = pytest.importorskip("gymnasium")
 from ddlo.gym_env import OffloadingEnv, OffloadingVectorEnv

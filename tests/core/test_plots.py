@@ -1,14 +1,22 @@
 """The figures of a run: their curves, and that a paper can take them."""
 
+from itertools import combinations
+from unittest import mock
+
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from ddlo import plots
-from ddlo.plots import plot_history, plot_training_cost
+from ddlo.baselines import LABELS
+from ddlo.plots import plot_history, plot_training_cost, styled
 from memory import MemoryDNN
 
 from ..conftest import check_figure
+
+SIZES = "axes.labelsize xtick.labelsize ytick.labelsize legend.fontsize legend.title_fontsize"
 
 
 @pytest.fixture
@@ -21,7 +29,42 @@ def figures(monkeypatch):
     return saved
 
 
-def columns_of(path):
+@styled
+def texts(figure):
+    """Return the texts that a figure shows; those outside the limits of an axis do not count."""
+    found, show = [], Text.draw
+
+    def record(text, renderer):
+        if text.get_visible() and text.get_text().strip():
+            found.append(text)
+        show(text, renderer)
+
+    with mock.patch.object(Text, "draw", record):
+        FigureCanvasAgg(figure).draw()
+    return found
+
+
+@styled
+def check_readable(figure):
+    """Check that texts and legends hide nothing, and that all fonts are the style's."""
+    words = texts(figure)
+    style = matplotlib.rc_params_from_file(plots.STYLE)
+    assert {word.get_fontsize() for word in words} <= {style[name] for name in SIZES.split()}
+    assert {word.get_fontfamily()[0] for word in words} == set(style["font.family"])
+    assert figure.get_figwidth() == style["figure.figsize"][0]
+    boxes = [(word.get_window_extent(), word.get_text()) for word in words]
+    for box, text in boxes:
+        assert 0 <= box.x0 and box.x1 <= figure.bbox.x1, text
+        assert 0 <= box.y0 and box.y1 <= figure.bbox.y1, text
+    for (box, text), (other_box, other_text) in combinations(boxes, 2):
+        assert not box.overlaps(other_box), (text, other_text)
+    for axes in figure.axes:
+        assert axes.get_legend() is None
+        place = axes.get_window_extent()
+        assert not any(place.overlaps(each.get_window_extent()) for each in figure.legends)
+
+
+def columns(path):
     return np.genfromtxt(path, delimiter=",", names=True, deletechars="")
 
 
@@ -48,20 +91,21 @@ def test_data_of_the_gain_ratio_plot(tmp_path, figures):
     frames = 2500  # of which not every one is drawn
     random = np.random.default_rng(0)
     ratio, Q = random.uniform(0.5, 1, frames), random.uniform(600, 700, frames)
-    plot_history({"gain_ratio": ratio}, 500, tmp_path, {"all_edge": Q})
-    data = columns_of(tmp_path / "gain_ratio.csv")
+    plot_history({"gain_ratio": ratio}, 500, tmp_path, dict.fromkeys(LABELS, Q))
+    data = columns(tmp_path / "gain_ratio.csv")
     frame = data["time_frame"].astype(int)
     assert frame[0] == 1 and frame[-1] == frames and len(frame) == 1000
     for i, row in zip(frame, data):
         window = slice(max(0, i - 60), i)
         low, high = ratio[window].min(), ratio[window].max()
-        expected = [i, ratio[window].mean(), low, high, Q[window].mean()]
+        expected = [i, ratio[window].mean(), low, high, *[Q[window].mean()] * len(LABELS)]
         np.testing.assert_allclose(list(row), expected, rtol=1e-5)
-    labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert "full offloading" in labels and "test begins" in labels
+    check_readable(figures[0])
+    labels = [text.get_text() for text in texts(figures[0])]
+    assert {*LABELS.values(), "test begins"} <= {*labels}
 
 
-@pytest.mark.parametrize("net_num", [1, 3, 20])
+@pytest.mark.parametrize("net_num", [1, 3, 10])
 @pytest.mark.parametrize("steps", [0, 1, 70])
 def test_training_cost_plot(tmp_path, figures, net_num, steps):
     costs = np.random.default_rng(0).uniform(0.1, 1, (net_num, steps))
@@ -73,16 +117,19 @@ def test_training_cost_plot(tmp_path, figures, net_num, steps):
         np.testing.assert_allclose(mean.get_ydata(), expected)
         np.testing.assert_array_equal(raw.get_ydata(), cost)
         assert raw.get_linewidth() < mean.get_linewidth() and raw.get_alpha() < 0.5
-    assert (axes.get_legend() is None) == (net_num > 12)  # as it would hide the lines
+    check_readable(figures[0])
+    styles = {str(line._dash_pattern) for line in axes.lines[::2]}
+    has_legend = len(figures[0].legends) == 1
+    assert has_legend == (net_num < 10) and (len(styles) == net_num or not has_legend)
     header = (tmp_path / "cost.csv").read_text().splitlines()[0]
     assert header.split(",") == ["training_step", *(f"DNN {k + 1}" for k in range(net_num))]
     if steps:
-        data = columns_of(tmp_path / "cost.csv")
+        data = columns(tmp_path / "cost.csv")
         last = np.atleast_1d(data[f"DNN_{net_num}"])
         np.testing.assert_allclose(last, expected, rtol=1e-5)
 
 
-def test_style_is_only_that_of_our_figures(tmp_path):
+def test_style_does_not_change_other_figures(tmp_path):
     before = dict(matplotlib.rcParams)
     MemoryDNN([4, 5, 4], 2, seed=0).plot_cost(tmp_path / "cost")
     assert dict(matplotlib.rcParams) == before

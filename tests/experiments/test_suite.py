@@ -1,275 +1,155 @@
-"""The suite of experiments: its settings, its numbers, and what users add."""
+"""The experiments: their settings, and what users add to them."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from experiments import figures, plots, results, suite
-from experiments.engine import Store
-from experiments.execution import execute
-from experiments.runs import Run
-from experiments.schemes import JOINT_SCHEMES, SCHEMES, by_chance, scheme_of
-from experiments.suite import EXPERIMENTS, Experiment, Setting
+from experiments import figures, tables
+from experiments.runs import make_ddlo, released, samples
+from experiments.schemes import SCHEMES, Scheme
+from experiments.suite import EXPERIMENTS, compare
+from experiments.wpmec.network import WPMEC
 
-from ..conftest import python
-from .made import Made
-from .test_figures import tables_of
+from ..conftest import check_figure, command
+
+cli = command(figures)
+SWEEPS = ("net_num", "learning_rate", "batch_size", "memory_size", "training_interval")
+BASELINE = released(scheme=SCHEMES["smallest task local"])
+MINE = """
+import numpy as np
+def every_other(network, states):
+    return np.tile(np.arange(network.N * network.M) % 2, (len(states), 1))
+def coin(network, states, seed):
+    toss = np.random.default_rng(seed).integers(0, 2, (len(states), 1))
+    return np.tile(toss, network.N * network.M)
+"""
+
+
+def runs(name):
+    """Return the runs of an experiment by label and value."""
+    return {(setting.label, setting.value): setting.run for setting in EXPERIMENTS[name].settings}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_settings_can_be_run_and_described(name):
-    experiment = EXPERIMENTS[name]
-    of_all = list(experiment.settings)
-    names = [(setting.label, setting.value) for setting in of_all]
-    assert len(set(names)) == len(names) > 0
-    assert set(experiment.quick) <= set(of_all)
-    runs = {}
-    for setting in of_all:
-        of_one = setting.runs(600, 3)
-        has_seeds = of_one[0].learns or by_chance(of_one[0].scheme)
-        assert [run.seed for run in of_one] == ([0, 1, 2] if has_seeds else [0])
-        for run in of_one:
-            runs[str(run)] = run
-            assert run.frames == max(1, int(600 * setting.fraction))
-            assert run.scheme == "DDLO" or callable(scheme_of(run.scheme))
-            assert 0 < run.work < 60
-            assert run.network.N * run.network.M == run.users * run.tasks
-            hash(run)
-    identities = {repr(run.parameters) for run in runs.values()}
-    assert len(identities) == len(runs) == len({*runs.values()})  # descriptions tell runs apart
-    for metric in experiment.metrics:
-        assert metric in results.FORMATS
+def test_settings_are_different_and_can_be_run(name):
+    experiment, all_runs = EXPERIMENTS[name], []
+    assert len(runs(name)) == len(experiment.settings) > 0
+    assert set(experiment.quick) < set(experiment.settings)
+    assert set(experiment.metrics) <= tables.FORMATS.keys()
+    for setting in experiment.settings:
+        run, all_seeds = setting.run, setting.runs(600, 3)
+        assert run.parameters and all_seeds[0].frames == max(1, int(600 * setting.fraction))
+        assert len(all_seeds) == (3 if run.learns or run.scheme.label == "random" else 1)
+        assert [each.seed for each in all_seeds] == list(range(len(all_seeds)))
+        (_, network), *_ = run.networks
+        if run.learns:
+            assert make_ddlo(run).net.net[-1] == network.N * network.M
+        if "K = N" not in setting.label:  # which may be another K, too
+            all_runs += all_seeds
+    assert len(set(all_runs)) == len(all_runs)
 
 
-def test_sweeps_vary_one_parameter_of_the_released_run():
-    asked = {
-        "net_num": [1, 2, 3, 5, 10],
-        "learning_rate": [0.1, 0.01, 0.001, 0.0001],
-        "batch_size": [32, 64, 128, 256, 512],
-        "memory_size": [256, 512, 1024, 2048, 4096],
-        "training_interval": [1, 5, 10, 20, 50],
-    }
-    for name, values in asked.items():
-        *of_one, rule = EXPERIMENTS[name].settings
-        assert [setting.value for setting in of_one] == values
-        expected = [[Run(seed=s, **{name: value}) for s in range(5)] for value in values]
-        assert [setting.runs(20000, 5) for setting in of_one] == expected
-        assert rule.runs(20000, 5) == [Run("smallest task local")]
-    assert [s.runs(20000, 2) for s in EXPERIMENTS["training_cost"].settings] == [
-        [Run(), Run(seed=1)]
-    ]
+@pytest.mark.parametrize("name", SWEEPS)
+def test_sweeps_vary_one_parameter_of_the_released_run(name):
+    *learners, baseline = EXPERIMENTS[name].settings
+    assert all(setting.run == released(**{name: setting.value}) for setting in learners)
+    assert len(learners) >= 4 and baseline.run == BASELINE
+    assert {released(), BASELINE} < {setting.run for setting in EXPERIMENTS[name].quick}
 
 
 def test_every_scheme_is_compared():
-    compared = {setting.run.scheme for setting in EXPERIMENTS["schemes"].settings}
-    assert compared == {"DDLO", *SCHEMES}
-    joint = [setting.run for setting in EXPERIMENTS["joint"].settings]
-    assert {run.scheme for run in joint} == {"DDLO", *JOINT_SCHEMES}
-    assert {run.bandwidth for run in joint} == {"optimal"}
-    # But for what is the same as another one, or close to it.
-    compared -= {"optimum by MILP", "linear relaxation"}
-    asked = {
-        ("bandwidth", "uplink", 1): {25, 50, 75, 100, 200, 300, 400},
-        ("edge_cost", "edge_cost_per_bit", 10**-7): {1.5, 2, 2.5, 3, 3.5},
-        ("delay_weight", "delay_weight", 1): {0, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4},
-    }
-    for (name, field, unit), values in asked.items():
-        of_one = EXPERIMENTS[name].settings
-        assert {setting.run.scheme for setting in of_one} == compared
-        assert {setting.value for setting in of_one} == values
-        for setting in of_one:
-            assert replace(setting.run, **{field: getattr(Run(), field)}) in {
-                other.run for other in EXPERIMENTS["schemes"].settings
-            }
-            assert getattr(setting.run, field) == setting.value * unit
+    schemes, joint = runs("schemes"), runs("joint")
+    units = {"bandwidth": ("uplink", 1), "edge_cost": ("edge_cost_per_bit", 10**-7)}
+    assert {run.scheme for run in schemes.values()} == {None, *SCHEMES.values()}
+    left_out = {SCHEMES[label] for label in ("optimum by MILP", "linear relaxation")}
+    for name in ("bandwidth", "edge_cost", "delay_weight"):
+        by_value, (field, unit) = {}, units.get(name, (name, 1))
+        for (label, value), run in runs(name).items():
+            assert run == replace(schemes[label, None], **{field: value * unit})
+            by_value.setdefault(value, set()).add(run.scheme)
+        for compared in by_value.values():
+            assert compared == {None, *SCHEMES.values()} - left_out
+    assert {run.bandwidth for run in joint.values()} == {"optimal"}
+    assert {"dual heuristic", "optimum", "random"} < {label for label, _ in joint}
 
 
-def test_smallest_task_local_is_in_every_comparison():
-    for name, experiment in EXPERIMENTS.items():
-        schemes = {setting.run.scheme for setting in experiment.settings}
-        # Those that compare DDLO with itself or with DROO, and those on a network without task sizes.
-        alone = name in ("training_cost", "recorded", "ablation", "two_networks")
-        alone |= name.startswith("wpmec")
-        assert ("smallest task local" in schemes) != alone, name
+def test_smallest_task_local_is_in_every_comparison_on_mumt():
+    for name in EXPERIMENTS.keys() - {"training_cost", "recorded", "ablation", "two_networks"}:
+        schemes = [run.scheme for run in runs(name).values() if run.network is None]
+        assert not schemes or BASELINE.scheme in schemes, name
 
 
-def test_the_network_as_the_paper_is_read():
-    of_one = EXPERIMENTS["paper_reading"].settings
-    networks = {(s.run.bandwidth, s.run.uplink, s.value) for s in of_one}
-    assert networks == {
-        ("equal", 100, "equal, 100 Mbit/s"),
-        ("equal", 150, "equal, 150 Mbit/s"),
-        ("optimal", 150, "optimal, 150 Mbit/s"),
-    }
-    joint = {s.label for s in of_one if s.run.bandwidth == "optimal"}
-    assert joint >= {"optimum", "DDLO, K = 3", "DDLO, K = 10", "dual heuristic", suite.FLIPPED}
+@pytest.mark.parametrize("name", ["scaling", "joint_scaling", "decision_time", "ablation"])
+def test_networks_of_other_sizes_keep_the_uplink_of_a_user(name):
+    for (_, value), run in runs(name).items():
+        assert run.uplink == pytest.approx(100 * run.users / 3)
+        assert value == run.users or value.startswith(f"{run.users} x {run.tasks}")
+        assert "ablation" in name or run.user_flips in (0, run.tasks)
+    same = {run for other in ("schemes", "joint", "ablation") for run in runs(other).values()}
+    assert {run for (_, value), run in runs(name).items() if value == "3 x 3"} <= same
 
 
-def test_where_learning_pays_is_asked_of_many_networks():
-    of_one = EXPERIMENTS["learning"].settings
-    by_network = {}
-    for setting in of_one:
-        by_network.setdefault(setting.label, set()).add(setting.value)
-    rules = {"smallest task local", "best fixed decision", "full offloading", "local only"}
-    compared = rules | {"DDLO, K = 3", "DDLO, K = 10"}
-    assert all(of_network == compared for of_network in by_network.values())
-    networks = {setting.label: setting.run.problem for setting in of_one}
-    assert len(set(networks.values())) == len(networks) > 20
-    local = networks["local time x 1/2, 1, 2 for users 1, 2, 3"].network
-    assert local.local_time_per_bit.tolist() == [[4.75e-7 / 2], [4.75e-7], [2 * 4.75e-7]]
+def test_learning_is_compared_with_rules_in_different_networks():
+    found = runs("learning")
+    names, schemes = ({*column} for column in zip(*found))
+    assert len(found) == len(names) * len(schemes)
+    assert len({found[name, "local only"].problem for name in names}) == len(names) > 20
+    network = found["local time x 1/2, 1, 2 for users 1, 2, 3", "DDLO, K = 3"].networks[0][1]
+    np.testing.assert_allclose(network.local_time_per_bit[:, 0] / 4.75e-7, [0.5, 1, 2])
 
 
-def test_decisions_are_timed_up_to_the_wall():
-    of_one = EXPERIMENTS["decision_time"].settings
-    users = {}
-    for setting in of_one:
-        assert (setting.run.users, setting.run.tasks) == (setting.value, 3)
-        users.setdefault(setting.label, []).append(setting.value)
-    assert users.pop("enumeration of all decisions") == [3, 4, 5, 6, 7]
-    assert set(map(tuple, users.values())) == {(3, 5, 10, 20, 30)}
-    assert users.keys() >= {f"DDLO, K = {K}" for K in (1, 2, 3, 5, 10)}
-    assert users.keys() >= {"enumeration user by user", "optimum by MILP"}
+def test_events_of_wpmec_happen_at_their_frames():
+    swaps, switches = (EXPERIMENTS[f"wpmec_{name}"] for name in ("weights", "devices"))
+    data = samples(replace(swaps.settings[0].run, frames=100).problem)
+    plain, swapped = WPMEC(10, [1, 1.5] * 5), WPMEC(10, [1.5, 1] * 5)
+    for network, begin, end in ((plain, 0, 60), (swapped, 60, 80), (plain, 80, 100)):
+        least = network.optimum(data.states[begin:end])[0]
+        np.testing.assert_array_equal(data.gain_min[begin:end], least)
+    data, off = samples(replace(switches.settings[0].run, frames=100).problem), np.zeros((100, 10))
+    off[60:75, 2] = off[65:70, 7] = 1
+    np.testing.assert_array_equal(data.states == 0, off)
+    assert [*swaps.plot.fractions, *switches.plot.fractions] == [0.6, 0.8, 0.6, 0.65, 0.7, 0.75]
 
 
-@pytest.mark.parametrize("name, bandwidth", [("scaling", "equal"), ("joint_scaling", "optimal")])
-def test_networks_of_other_sizes(name, bandwidth):
-    of_one = EXPERIMENTS[name].settings
-    sizes = {(setting.run.users, setting.run.tasks) for setting in of_one}
-    assert sizes >= {(users, 3) for users in (3, 5, 10, 20, 30)}
-    if name == "scaling":
-        assert sizes >= {(3, tasks) for tasks in (2, 4, 5, 6)}
-    for setting in of_one:
-        run = setting.run
-        assert setting.value == f"{run.users} x {run.tasks}" and run.bandwidth == bandwidth
-        assert run.uplink == 100 * run.users / 3  # so that the problem stays alike
-        logits = np.zeros((run.net_num, 1, run.users * run.tasks))
-        candidates = run.candidates(logits)
-        assert candidates.shape[1:] == logits.shape[1:]
-        assert len(candidates) <= run.net_num * (1 + run.tasks) or not run.recombine
-    # What is the same in several experiments is the same run.
-    names = ("schemes", "joint", "ablation")
-    others = {setting.run for name in names for setting in EXPERIMENTS[name].settings}
-    small = {setting.run for setting in of_one if setting.value == "3 x 3"}
-    assert small <= others
-
-
-# Numbers
-
-
-def test_interval_by_hand():
-    mean, half_width = results.interval([[1, 5], [2, 5], [3, 5]])
-    # Three values: 4.3027 standard errors, of 1/sqrt(3).
-    np.testing.assert_allclose(mean, [2, 5])
-    np.testing.assert_allclose(half_width, [4.302653 / np.sqrt(3), 0], rtol=1e-6)
-    mean, half_width = results.interval([0.5])
-    assert mean == 0.5 and np.isnan(half_width)
-
-
-def test_summary_by_hand():
-    def row(label, seed, ratio=np.nan, error="", **others):
-        of_all = {"label": label, "value": None, "seed": seed, "is_released": label == "a"}
-        of_all["frames"] = 20000
-        return of_all | {"mean_gain_ratio": ratio, "test_frames": 9, "error": error} | others
-
-    runs = pd.DataFrame(
-        [
-            row("a", 0, 0.9, fixed_gain_ratio=0.92),
-            row("a", 1, 0.95, fixed_gain_ratio=0.92),
-            row("a", 2, error="FloatingPointError: diverged"),
-            row("b", 0, 1.0),
-            row("c", 0, error="KeyError: c"),
-        ]
-    )
-    a, b, c = (of_one for _, of_one in results.summary(runs).iterrows())
-    assert (a.label, a.seeds, a.failed, a.learns, a.is_released) == ("a", 2, 1, 1, True)
-    assert (a["min"], a["max"]) == (0.9, 0.95)
-    assert a.mean_gain_ratio == pytest.approx(0.925)
-    # Two values: 12.706 standard errors, of 0.05/2.
-    assert a.mean_gain_ratio_ci95 == pytest.approx(12.7062047 * 0.025)
-    assert (b.seeds, b.failed, b.mean_gain_ratio) == (1, 0, 1) and np.isnan(b.mean_gain_ratio_ci95)
-    assert (c.seeds, c.failed) == (0, 1) and np.isnan(c.mean_gain_ratio)
-    assert results.text(a, "mean_gain_ratio") == "0.9250 ± 0.3177"
-    assert results.text(b, "mean_gain_ratio") == "1.0000"
-    assert results.text(c, "mean_gain_ratio") == results.text(c, "min_max") == "-"
-    assert results.text(a, "min_max") == "0.9000 0.9500" and results.text(a, "learns") == "1 of 2"
-    assert results.text(b, "learns") == "-"  # a rule
-    short = results.summary(runs.assign(frames=2000))  # no time to learn
-    assert "learns" not in short
-
-
-def test_table_of_full_runs_has_the_released_numbers_beside_it():
-    settings = EXPERIMENTS["net_num"].settings
-    runs = results.table({"net_num": settings}, 20000, 3, Made(), {})
-    head, _, *rows = (
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in results.tables("net_num", runs)[""]
-    )
-    assert head[-2:] == ["seeds that learn", "released package's DNNs, single runs"]
-    assert [row[-1] for row in rows[:3]] == [results.RELEASED[f"K = {K}"] for K in (1, 2)] + [
-        results.AS_RELEASED
-    ]
-    assert [row[-2] for row in rows] == ["3 of 3"] * 5 + ["-"]
-
-
-# What users add
-
-
-def every_other(network, task_size):
-    """Offload every other task."""
-    decision = np.zeros(np.atleast_2d(task_size).shape, np.int32)
-    decision[:, ::2] = 1
-    return decision
-
-
-def test_new_experiment_with_a_new_scheme(tmp_path, monkeypatch):
-    monkeypatch.setitem(SCHEMES, "every other", every_other)
-    values = ["every other", "full offloading", "local only"]
-    settings = [Setting(scheme, Run(scheme), scheme) for scheme in values]
-    experiment = Experiment("Mine", settings, plots.schemes, ("mean_utility", "mean_gain_ratio"))
-    monkeypatch.setitem(EXPERIMENTS, "mine", experiment)
+@pytest.mark.slow
+def test_new_schemes_in_a_new_experiment(tmp_path, monkeypatch, network, published):
     monkeypatch.chdir(tmp_path)
-    store, expected = Store(figures.RUNS), {}
-    for setting in settings:
-        (run,) = setting.runs(600, 2)
-        store.save(run, execute(run))
-        expected[setting.label] = store.load(run)[0]["mean_utility"]
-    figures.main(figures.Options(only=("mine",), frames=600, seeds=2))
-    out = tmp_path / "results" / "figures"
-    names = {"mine.png", "mine.pdf", "mine.csv", "results.csv", "results.md"}
-    assert {file.name for file in out.iterdir()} == names
-    data = pd.read_csv(out / "mine.csv")
-    assert dict(zip(data.label, data.mean_utility)) == pytest.approx(expected)
-    assert expected["local only"] > expected["every other"]
-    _, _, *rows = tables_of(out / "results.md")["Mine"]
-    assert {row[0]: row[1] for row in rows} == {k: f"{Q:.2f}" for k, Q in expected.items()}
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_schemes.py").write_text(MINE)
+    mine = import_module("my_schemes")
+    schemes = [Scheme("mine", mine.every_other), Scheme("coin", mine.coin, is_random=True)]
+    compared = {scheme.label: released(scheme=scheme) for scheme in schemes}
+    compared |= {"DDLO": released(net_num=1, hidden=(5,))}
+    options = {"seeds": 2, "frames": 600, "out": tmp_path / "out", "processes": 1}
+    table = figures.run_suite({"mine": compare("Mine", compared)}, **options)
+    assert table.label.tolist() == ["mine", "coin", "coin", "DDLO", "DDLO"]
+    d = published[0][16000:16120]
+    decisions = [mine.every_other(network, d), mine.coin(network, d, 0), mine.coin(network, d, 1)]
+    Q = [network.compute_Q(d, x).mean() for x in decisions]
+    assert table.mean_utility[:3].tolist() == pytest.approx(Q, rel=1e-12)
+    assert f"| {Q[0]:.2f} |" in (tmp_path / "out" / "results.md").read_text()
+    check_figure(tmp_path / "out" / "mine")
 
 
-def test_new_scheme_is_in_all_experiments_that_compare_schemes():
-    code = (
-        "from experiments import schemes\n"
-        "schemes.SCHEMES['mine'] = schemes.JOINT_SCHEMES['mine'] = schemes.all_edge\n"
-        "from experiments.suite import EXPERIMENTS\n"
-        "for name, experiment in EXPERIMENTS.items():\n"
-        "    if 'mine' in {setting.label for setting in experiment.settings}: print(name)\n"
-    )
-    code, printed, errors = python("-c", code)
-    assert code == 0, errors
-    expected = ["schemes", "bandwidth", "edge_cost", "delay_weight", "joint"]
-    assert printed.split() == expected
-
-
-def coin(network, task_size, seed=0):
-    """Toss one coin for a frame."""
-    toss = np.random.default_rng(seed).integers(0, 2, (len(np.atleast_2d(task_size)), 1))
-    return np.tile(toss, network.N * network.M)
-
-
-def test_new_scheme_by_chance_gets_its_seeds(monkeypatch):
-    monkeypatch.setitem(SCHEMES, "coin", coin)
-    runs = Setting("coin", Run("coin")).runs(600, 3)
-    assert [run.seed for run in runs] == [0, 1, 2]
-    assert len({execute(run)[0]["mean_utility"] for run in runs}) == 3
-    monkeypatch.setitem(SCHEMES, "every other", every_other)
-    assert len(Setting("every other", Run("every other")).runs(600, 3)) == 1
+def test_sweep_from_the_command_line(tmp_path, monkeypatch):
+    suites = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(figures, "run_all", None)  # nothing runs
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "run_suite", lambda experiments, *_: suites.append(experiments))
+        for given, name, values in (("K", "net_num", (4, 1)), ("uplink", "uplink", (50.0, 200.0))):
+            assert cli(patch, "--sweep", given, *values, values[0]) is None
+            expected = [released(**{name: value}) for value in values]
+            # A network has its own baseline.
+            networks = [{}] if name == "net_num" else [{name: value} for value in values]
+            expected += [replace(BASELINE, **network) for network in networks]
+            assert [setting.run for setting in suites.pop()[name].settings] == expected
+    for sweep in (
+        *(["no_parameter", 1], ["frames", 100], ["hidden", 5], ["seed", 1], ["net_num"]),
+        *(["net_num", 1.5], ["uplink", "fast"], ["net_num", 0], ["learning_rate", 0.1, -1]),
+    ):
+        message = cli(monkeypatch, "--sweep", *sweep)
+        assert isinstance(message, str) and "\n" not in message, sweep
+    assert not any(tmp_path.iterdir())

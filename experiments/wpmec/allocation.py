@@ -1,23 +1,23 @@
-"""How WPMEC allocates the time of a frame, and a bound on its computation rate: ours.
+"""The best time allocation of a WPMEC frame, and an upper bound on its computation rate.
 
-`costs` are those of WPMEC.costs, with l_n, g_n and e_n: float64 (3, ..., N). What has a
-parameter `xp` is also compiled: that is NumPy or, for tensors, tensorflow.experimental.numpy.
+`costs` are l_n, g_n and e_n from WPMEC.costs, float64 (3, ..., N). `xp` is NumPy, or
+tensorflow.experimental.numpy in compiled code.
 """
 
 import numpy as np
 
-# Halvings of the interval in which the price of time is, and Newton's steps after them. R depends on
-# the price's error in second order only.
+# The search for the price of time: halvings of its interval, then Newton steps. An error of the price
+# changes R only in second order.
 BISECTIONS, NEWTON_STEPS = 12, 3
 GOLDEN_STEPS = 60  # of the search for the bound's price
 
 
 def allocation(costs, decision, xp=np):
-    """Return the best time allocation: a (...), tau (..., N), and ln(1 + SNR), (..., N).
+    """Return the best time allocation of decisions (..., N): a (...), tau and ln(1 + SNR) (..., N).
 
-    `costs` are those of WPMEC.costs, with decisions (..., N). The price of time, v, is the
-    root of a falling function, found by bisection of its logarithm and Newton's method, both with a
-    fixed number of steps. tau is 0 where a device computes locally, and its SNR has no meaning.
+    The price of time, v, is the root of a falling function, found by bisection of its logarithm and
+    Newton's method, with a fixed number of steps each. A device that computes locally has tau = 0 and
+    a meaningless SNR.
     """
     low, high = (xp.log(end) for end in interval_of_price(costs, decision, xp))
     for _ in range(BISECTIONS):
@@ -35,10 +35,10 @@ def allocation(costs, decision, xp=np):
 
 
 def interval_of_price(costs, decision, xp):
-    """Return two prices of time, (...), between which the best one is.
+    """Return a lower and an upper bound on the best price of time, (...).
 
-    With ln(1+s) - s/(1+s) = v/e the SNR s is at least sqrt(2*v/e), which bounds g/s; y is at most 1,
-    and at least exp(-2) where v <= e.
+    At ln(1+s) - s/(1+s) = v/e the SNR s is at least sqrt(2*v/e), which bounds g/s; y = 1/(1+s) is at
+    most 1, and at least exp(-2) if v <= e.
     """
     local = xp.sum((1 - decision) * costs[0], axis=-1) / 3
     sent = xp.sum(decision * costs[1] * costs[2], axis=-1)
@@ -49,7 +49,7 @@ def interval_of_price(costs, decision, xp):
 
 
 def excess(price, costs, decision, xp):
-    """Return by how much a longer charging pays more than its price (...), and the slope of that."""
+    """Return the marginal rate of charging time minus its price (...), and the slope of that."""
     level = snr_level(price[..., None] / costs[2], xp)
     sent = time_sent(costs, decision, level, xp)
     time = 1 + xp.sum(sent, axis=-1)  # 1/a
@@ -61,15 +61,14 @@ def excess(price, costs, decision, xp):
 
 
 def time_sent(costs, decision, level, xp):
-    """Return tau/a, which is g/s, of devices at ln(1+s), (..., N); 0 of those that do not offload."""
+    """Return tau/a = g/s (..., N) at level = ln(1+s); 0 for devices that compute locally."""
     return decision * costs[1] * xp.exp(-level) / -xp.expm1(-level)
 
 
 def snr_level(price, xp, steps=4):
-    """Return u = ln(1+s), (...), of the SNR s at which ln(1+s) - s/(1+s) is the price, v/e.
+    """Return u = ln(1+s) at which the SNR s has ln(1+s) - s/(1+s) = price, here v/e.
 
-    That is the root of u + exp(-u) = 1 + price, by Newton's method: from where it starts, so many
-    steps lead to it but for rounding.
+    u is the root of u + exp(-u) = 1 + price. From this start Newton's method needs no more steps.
     """
     level = xp.sqrt(2 * price) + price
     for _ in range(steps):
@@ -87,12 +86,12 @@ def dual_value(price, local, sent):
 
 
 def greatest_dual(costs):
-    """Return the price at which the bound on R is least, (B,), that bound, and decisions near it.
+    """Return the price (B,) of the least upper bound on R, that bound (B,), and decisions near it.
 
-    The decisions, float64 (N + 1, B, N), offload none, some or all of the devices, in the order of
-    e_n*g_n*y_n/l_n: the greatest D(v, x) of all decisions is that of one of them. For, with a = A(x)
-    and B(x) the sums in it, D grows with A and falls with B and is quasi-convex in both, so that it is
-    greatest where A - c*B is for some c > 0.
+    The decisions, float64 (N + 1, B, N), offload the first 0 to N devices in the order of
+    e_n*g_n*y_n/l_n. One of them has the greatest D(v, x) of all decisions: D grows with the local sum A
+    of l_n, falls with B = v minus the offloaded sum of e_n*g_n*y_n, and is quasi-convex in both, so its
+    maximum also maximizes A - c*B for some c > 0.
     """
     local, gain, speed = costs
 
@@ -113,7 +112,7 @@ def greatest_dual(costs):
     for _ in range(GOLDEN_STEPS):
         step = ratio * (high - low)
         left, right = high - step, low + step
-        # Where both are infinite, the price is too low.
+        # Both are infinite if the price is too low.
         lower = dual(np.exp(left))[0] < dual(np.exp(right))[0]
         low, high = np.where(lower, low, left), np.where(lower, right, high)
     price = np.exp(high)

@@ -1,0 +1,160 @@
+"""What the runs found: a table with a row per run, summaries over seeds, and pages of tables."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .runs import released
+
+# Metrics in tables: heading, factor, digits and unit.
+FORMATS = {
+    "mean_gain_ratio": ("mean gain ratio", 1, 4, ""),
+    "gain_ratio_5th_percentile": ("5th percentile", 1, 4, ""),
+    "optimal_share": ("optimal decisions", 100, 1, " %"),
+    "mean_utility": ("mean utility", 1, 2, ""),  # the unit is the network's
+    "excess": ("above the optimum", 100, 2, " %"),
+    "last_cost": ("training cost, last fifth (nats)", 1, 4, ""),
+    "ms_per_frame": ("ms per frame, batch size 1", 1, 0, ""),
+    "ms_per_frame_batched": ("ms per frame, batched", 1, 0, ""),
+    "loop_seconds": ("seconds to decide and learn all frames", 1, 2, ""),
+    "candidates_per_frame": ("candidates scored per frame", 1, 1, ""),
+    "ms_per_training_step": ("ms per training step", 1, 0, ""),
+    "min_max": ("min and max over seeds", 1, 4, ""),
+    "learns": ("seeds that learn", 1, 0, ""),
+}
+BESIDE = "released package's DNNs, single runs"
+LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
+
+
+def table(chosen, frames, seeds, results):
+    """Return a DataFrame with a row per run of experiments, lists of settings by name.
+
+    `results` are metrics, or a text that says why a run failed, by run. Columns are experiment, label,
+    value, seed, is_released (whether all but seed and frames are published values), frames, the metrics
+    of `runs.execute`, and error.
+    """
+    rows = []
+    for name, settings in chosen.items():
+        for setting in settings:
+            for run in setting.runs(frames, seeds):
+                row = {"experiment": name, "label": setting.label, "value": setting.value}
+                is_released = run == released(frames=run.frames, seed=run.seed)
+                row |= {"seed": run.seed, "is_released": is_released, "frames": run.frames}
+                found = results[run]
+                metrics, error = ({}, found) if isinstance(found, str) else (found, "")
+                rows.append(row | metrics | {"error": error})
+    return pd.DataFrame(rows)
+
+
+def interval(values):
+    """Return the mean over the first axis and the half-width of its 95 % confidence interval.
+
+    The interval is Student's t; its half-width is NaN for a single value.
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    if n < 2:
+        return values.mean(axis=0), np.full(values.shape[1:], np.nan)
+    half_width = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0), half_width
+
+
+def summary(runs):
+    """Return a row per setting of an experiment's runs: means of the metrics, and ci95 columns.
+
+    Further columns: seeds and failed, numbers of runs; min and max of the mean gain ratio; unit; and
+    learns, the number of seeds above the best fixed decision, for runs as long as the released one.
+    """
+    rows = []
+    metrics = [name for name in FORMATS if name in runs]
+    for (label, value), group in runs.groupby(["label", "value"], sort=False, dropna=False):
+        done = group[group.error == ""]
+        row = {"label": label, "value": value, "is_released": group.is_released.all()}
+        row |= {"seeds": len(done), "failed": len(group) - len(done)}
+        row["test_frames"] = done.test_frames.max() if len(done) else 0
+        row["unit"] = done.unit.iloc[0] if "unit" in done and len(done) else ""
+        for name in metrics:
+            known = done[name].dropna()
+            mean, ci95 = interval(known) if len(known) else (np.nan, np.nan)
+            row |= {name: mean, f"{name}_ci95": float(ci95)}
+        ratio = done.get("mean_gain_ratio", pd.Series(dtype=float))
+        row |= {"min": ratio.min(), "max": ratio.max()}
+        if "fixed_gain_ratio" in done and (group.frames >= LEAST_FRAMES).all():
+            known = done.fixed_gain_ratio.notna().any()
+            row["learns"] = (ratio > done.fixed_gain_ratio).sum() if known else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def text(row, metric):
+    """Return a metric of a summary's row as text: mean ± ci95, or "-" if it is unknown."""
+    _, factor, digits, unit = FORMATS[metric]
+    if metric == "min_max":
+        return f"{row['min']:.4f} {row['max']:.4f}" if row.seeds else "-"
+    if metric == "learns":
+        known = row.seeds and not np.isnan(row.get("learns", np.nan))
+        return f"{row.learns:g} of {row.seeds}" if known else "-"
+    mean, ci95 = row.get(metric, np.nan), row.get(f"{metric}_ci95", np.nan)
+    if np.isnan(mean):
+        return "-"
+    if metric.startswith("ms_"):
+        return "< 0.001" if mean < 0.001 else f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
+    is_plain = np.isnan(ci95) or metric in ("loop_seconds", "candidates_per_frame")
+    spread = "" if is_plain else f" ± {factor * ci95:.{digits}f}"
+    return f"{factor * mean:.{digits}f}{spread}{unit}"
+
+
+def heading(metric, rows):
+    """Return the heading of a metric; that of utilities has the unit if all networks share it."""
+    units = set(rows[rows.seeds > 0].unit) if metric == "mean_utility" else {""}
+    return FORMATS[metric][0] + (f" ({units.pop()})" if len(units) == 1 and units != {""} else "")
+
+
+def tables(experiment, runs):
+    """Return the tables of an experiment, from its runs: lines of Markdown by title."""
+    rows = summary(runs)
+    metrics = [name for name in experiment.metrics if name == "min_max" or name in rows]
+    if experiment.across:
+        return {heading(name, rows): _across(experiment.across, rows, name) for name in metrics}
+    lines, beside = [], "learns" in metrics and experiment.beside
+    for _, row in rows.iterrows():
+        label = f"{row.label} (as released)" if row.is_released and "=" in row.label else row.label
+        lines.append([label, *(text(row, name) for name in metrics)])
+        if beside:
+            lines[-1].append(beside.get(row.label, ""))
+    headings = ["", *(heading(name, rows) for name in metrics), *([BESIDE] if beside else [])]
+    return {"": markdown_table(headings, lines)}
+
+
+def _across(across, rows, metric):
+    """Return the lines of a table with a row per label and a column per value."""
+    values = list(dict.fromkeys(rows.value))
+    lines = []
+    for label, group in rows.groupby("label", sort=False):
+        texts = {row.value: text(row, metric) for _, row in group.iterrows()}
+        if set(texts.values()) != {"-"}:
+            lines.append([label, *(texts.get(value, "-") for value in values)])
+    headings = [value if isinstance(value, str) else f"{value:g}" for value in values]
+    return markdown_table([across, *headings], lines)
+
+
+def markdown_table(headings, rows):
+    """Return the lines of a table."""
+    rows = [[cell.replace("|", "\\|") for cell in cells] for cells in (headings, *rows)]
+    rows.insert(1, ["---"] * len(headings))
+    return [f"| {' | '.join(cells)} |" for cells in rows]
+
+
+def page(experiments, table, about):
+    """Return a page with the tables of experiments, a dict by name; `about` says how it was made."""
+    lines = ["# Results of the experiments", "", about, ""]
+    failed = table[table.error != ""]
+    if len(failed):
+        lines += ["**Runs that failed:**", ""]
+        lines += [f"- {row.label}, seed {row.seed}: {row.error}" for row in failed.itertuples()]
+        lines.append("")
+    for name, runs in table.groupby("experiment", sort=False):
+        for title, lines_of_table in tables(experiments[name], runs).items():
+            title = ": ".join(filter(None, (experiments[name].title, title)))
+            lines += [f"## {title}", "", *lines_of_table, ""]
+    return "\n".join(lines)

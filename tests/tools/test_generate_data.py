@@ -1,0 +1,137 @@
+"""Generating data sets by command line: the file, its name, and what is refused."""
+
+import io
+import sys
+from contextlib import chdir
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddlo.bandwidth import JointMUMT
+from ddlo.data import Data
+from memory import MemoryDNN
+from MUMT import MUMT, Constants
+from tools import decide, generate_data
+
+from ..conftest import DATA, command
+from ..core.test_command_line import odd_texts
+from ..core.test_files import assert_one_message
+
+cli = command(generate_data)
+
+
+def test_file_is_the_published_one_as_far_as_it_goes(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "data.mat"
+    assert cli(monkeypatch, "--samples", 1200, "--out", out) is None
+    made, published = (scipy.io.loadmat(path) for path in (out, DATA))
+    for key in ("task_size", "gain_min", "gain_mode"):
+        first = published[key][..., :1200] if key == "gain_min" else published[key][:1200]
+        np.testing.assert_array_equal(made[key], first, strict=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["data.mat"]
+    assert f"1200 samples for N = 3, M = 3: {out}" in capsys.readouterr().out
+
+
+SIZED = {"5X4": MUMT(5, 4), "optimal": JointMUMT(3, 3), "too large to enumerate": JointMUMT(6, 3)}
+CHANGED = {each.name: MUMT(3, 3, **{each.name: 1.5 * each.default}) for each in fields(Constants)}
+
+
+@pytest.mark.parametrize("name, network", (SIZED | CHANGED).items())
+def test_file_is_for_the_network_of_the_options(tmp_path, monkeypatch, name, network):
+    out, N, M = tmp_path / "data.mat", network.N, network.M
+    sharing = "optimal" if isinstance(network, JointMUMT) else "equal"
+    options = [f"--users={N}", f"--tasks={M}", f"--bandwidth={sharing}", f"--out={out}"]
+    options += [f"--{name}={getattr(network, name)}"] if name in CHANGED else []
+    assert cli(monkeypatch, *options, "--samples", 30) is None
+    data = Data.load(out, network)
+    drawn = [np.random.RandomState(i).randint(10, 31, N * M) for i in range(30)]
+    np.testing.assert_array_equal(data.states, drawn)
+    np.testing.assert_array_equal(data.gain_min, network.reference(data.states)[0])
+    with pytest.raises(ValueError):
+        Data.load(out, MUMT(3, 3))
+
+
+def test_default_file_name_tells_the_options(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    np.save("mine.npy", np.ones((1, 9)))
+    sizes = ("--sizes", 0.1, 1, "--seed", 3, "--delay-weight", 2, "--bandwidth", "optimal")
+    for options, name in [
+        ((), "3X3"),
+        (("--users", 2, "--tasks", 1), "2X1"),
+        (("--uplink", 50.5), "3X3_50.5"),
+        (("--users", 4, "--bandwidth", "optimal", "--uplink", 200), "4X3_optimal_200"),
+        (sizes, "3X3_sizes_0.1-1_seed_3_optimal_delay_weight_2"),
+        (("--task-sizes", "mine.npy"), "3X3_mine"),
+    ]:
+        assert cli(monkeypatch, *options, "--samples", 3) is None
+        assert (tmp_path / "data" / f"MUMT_data_{name}.mat").exists()
+
+
+def test_existing_file_is_overwritten_only_if_forced(tmp_path, monkeypatch):
+    out = tmp_path / "data.mat"
+    out.write_text("kept")
+    assert "--force" in cli(monkeypatch, "--samples", 3, "--out", out)
+    assert out.read_text() == "kept"
+    assert cli(monkeypatch, "--samples", 3, "--out", out, "--force") is None
+    assert len(Data.load(out, MUMT(3, 3)).states) == 3 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_task_sizes_from_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    d = np.array([[10, 20.5, 0, 12], [1, 2, 3, 4], [30, 30, 30, 11]])
+    np.savetxt("comma.csv", d, delimiter=",", header="0,1,2,3", comments="")
+    np.savetxt("semicolon.csv", d, delimiter=";", header="a;b", comments="")
+    np.save("mine.npy", d)
+    scipy.io.savemat("mine.mat", {"task_size": d})
+    options = ("--users", 2, "--tasks", 2, "--out", "data.mat", "--force")
+    for file in ("comma.csv", "semicolon.csv", "mine.mat", "mine.npy"):
+        assert cli(monkeypatch, *options, "--task-sizes", file) is None
+        assert Data.load("data.mat", MUMT(2, 2)).states.tolist() == d.tolist()
+    np.savetxt("bad.csv", -d, delimiter=",")
+    assert "line 1: " in cli(monkeypatch, *options, "--task-sizes", "bad.csv")
+
+
+BAD = [("users", "3"), ("tasks", 2.5), ("tasks", 21), ("samples", 0), ("sizes", 5), ("seed", "1")]
+BAD += [("uplink", 0), ("bandwidth", "fair"), ("delay_weight", "a"), ("force", "yes"), ("out", 5)]
+BAD += [
+    ("out", "missing/data.mat"),
+    ("out", "."),
+    ("task_sizes", 5),
+    ("task_sizes", str(DATA.parent)),
+]
+BAD += [("task_sizes", "missing.csv"), ("task_sizes", "missing.mat")]
+
+
+@pytest.mark.parametrize("option, value", BAD)
+def test_bad_options_leave_no_file(tmp_path, monkeypatch, option, value):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, OSError)) as error:
+        generate_data.main(
+            generate_data.Options(**{"out": "data.mat", "samples": 2, option: value})
+        )
+    assert_one_message(error.value)
+    assert option in str(error.value) or str(value) in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tool", [decide, generate_data], ids=lambda tool: tool.__name__)
+@given(st.data())
+def test_odd_options(tool, tmp_path, data):
+    chosen = st.sampled_from([each.name.replace("_", "-") for each in fields(tool.Options)])
+    odd = data.draw(st.dictionaries(chosen, odd_texts, min_size=1, max_size=3))
+    MemoryDNN([4, 3, 4], 2, seed=0).save(tmp_path / "model.npz")
+    options = [f"--model={tmp_path / 'model.npz'}"] if tool is decide else []
+    with chdir(tmp_path), pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("tools.generate_data.Data.generate", refuse)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2,3,4\n-1\n")))
+        message = command(tool)(monkeypatch, *options, *(f"--{k}={v}" for k, v in odd.items()))
+    assert message == 2 or assert_one_message(message, tool.__name__.split(".")[1]) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+def refuse(*arguments):
+    raise ValueError("all options are valid")

@@ -1,0 +1,129 @@
+"""Decide with a trained DDLO: task sizes in, decisions, utilities and bandwidths out, as CSV.
+
+python -m tools.decide --model results/ten/model --task-sizes sizes.csv
+"""
+
+import csv
+import sys
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ddlo import checks
+from ddlo.bandwidth import NETWORKS, Sharing
+from ddlo.checkpoint import saved_run
+from ddlo.command_line import command_line, counted
+from ddlo.files import as_path, open_lines, parse_sizes
+from main import DDLO
+from memory import MemoryDNN
+
+BLOCK = 1000  # lines of a file that are decided at a time
+
+
+@dataclass
+class Options:
+    """Decide time frames with a DDLO that main.py has trained, without learning from them.
+
+    A line is a time frame: the task sizes in MB of user 1, user 2, and so on, separated by commas,
+    semicolons, tabs or blanks; 0 is no task. The output has the line's number, decisions x_n_m of user
+    n's task m (1 offload, 0 local), the utility Q in J, and bandwidths c_n in MB/s. Bad lines are
+    reported. A first line without any number, or 0,1,2,... as pandas writes it, is a header.
+    """
+
+    model: Path  # what main.py has saved; parameters.json beside it describes the network
+    task_sizes: Path | None = None  # CSV or .npy file; default: standard input, line by line
+    users: int | None = None  # N, if there is no parameters.json, or another network is meant
+    tasks: int | None = None  # M, likewise
+    bandwidth: Sharing | None = None  # likewise
+    uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
+
+
+def load(options):
+    """Return the DDLO of a saved model and its network; raise ValueError or FileNotFoundError."""
+    o, model = options, as_path("model", options.model)
+    net, saved = MemoryDNN.load(model), saved_run(model)
+    path, constants = model.parent / "parameters.json", saved.get("network", {"class": "MUMT"})
+    name = constants.pop("class")
+    kind = {each.__name__: each for each in NETWORKS.values()}.get(name)
+    if kind is None:
+        raise ValueError(f"{name} in {path} is a custom network: docs/usage.md decides in Python")
+    if o.bandwidth is not None:
+        kind = NETWORKS[checks.choice("bandwidth", o.bandwidth, NETWORKS)]
+    if o.uplink is not None:
+        constants["uplink_bandwidth"] = checks.number("uplink", o.uplink, positive=True) / 8
+    for symbol, name in {"N": "users", "M": "tasks"}.items():
+        if getattr(o, name) is not None:
+            constants[symbol] = checks.integer(name, getattr(o, name))
+        elif symbol not in constants:
+            raise ValueError(f"no number of {name} in {path}: give --users and --tasks")
+    try:
+        network = kind(**constants)
+    except TypeError as error:
+        raise ValueError(f"{path} is not from main.py: {error}") from error
+    return DDLO(net, network, bool(saved.get("recombine")))
+
+
+def parse(block, tasks, counts):
+    """Return the task sizes in numbered lines by number, a dict; report bad lines, and count all."""
+    found = {}
+    for number, line in block:
+        try:
+            found[number] = parse_sizes(line, tasks, number)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            counts["refused"] += 1
+    for sizes in found.values():
+        counts["header" if sizes is None else "decided" if sizes else "empty"] += 1
+    return {number: sizes for number, sizes in found.items() if sizes}
+
+
+def warn_if_outside(scale, numbers, states):
+    """Report the first size outside the range in training, if there is one; return whether."""
+    low, high = (np.broadcast_to(limit, states.shape) for limit in (scale.low, scale.high))
+    margin = (high - low) / 200  # sizes in text are rounded
+    outside = np.argwhere((states < low - margin) | (states > high + margin))
+    for i, j in outside[:1]:
+        size, limits = f"{states[i, j]:g} MB", f"{low[i, j]:g} to {high[i, j]:g} MB"
+        message = f"line {numbers[i]}: {size} is outside the range in training, {limits}"
+        print(f"{message}; further such lines are not reported", file=sys.stderr)
+    return len(outside) > 0
+
+
+def main(options):
+    """Print the decisions; raise ValueError or OSError for invalid input, bad lines at the end."""
+    ddlo, path = load(options), options.task_sizes
+    network, N, M = ddlo.network, ddlo.network.N, ddlo.network.M
+    source = open_lines(None if path is None else as_path("task_sizes", path), N * M)
+    writer, counts, warned = csv.writer(sys.stdout, lineterminator="\n"), Counter(), False
+    # MemoryDNN would also warn of the range.
+    with source as lines, warnings.catch_warnings(action="ignore", category=UserWarning):
+        x = (f"x_{n + 1}_{m + 1}" for n in range(N) for m in range(M))
+        writer.writerow(["line", *x, "Q", *(f"c_{n + 1}" for n in range(N))])
+        sys.stdout.flush()  # a program that reads this may wait for it before it sends a line
+        numbered = enumerate(lines, start=1)
+        while block := list(islice(numbered, 1 if path is None else BLOCK)):
+            if frames := parse(block, N * M, counts):
+                states = np.array(list(frames.values()))
+                warned = warned or warn_if_outside(ddlo.net.scale, list(frames), states)
+                x = ddlo.decide(states)[1]
+                Q, c = network.compute_Q(states, x), network.bandwidth_allocation(states, x)
+                rows = zip(frames, x.tolist(), Q.tolist(), c.tolist())
+                writer.writerows([number, *x, q, *c] for number, x, q, c in rows)
+                sys.stdout.flush()
+    skipped = ["a header"] * counts["header"]
+    skipped += [counted(counts["empty"], "empty line")] * (counts["empty"] > 0)
+    if skipped:
+        print("skipped:", " and ".join(skipped), file=sys.stderr)
+    refused = f"{counted(counts['refused'], 'line')} refused" if counts["refused"] else ""
+    if not counts["decided"]:
+        raise ValueError(f"no line decided: {refused or 'the input has no task sizes'}")
+    if refused:
+        raise ValueError(f"{refused}, {counts['decided']} decided")
+
+
+if __name__ == "__main__":
+    command_line(main, Options)

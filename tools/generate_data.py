@@ -1,0 +1,86 @@
+"""Generate a data set for DDLO: the published one again, or one of another size.
+
+python -m tools.generate_data --users 30 --tasks 5 --samples 20000
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ddlo import checks
+from ddlo.bandwidth import Sharing, make_network
+from ddlo.command_line import command_line, counted
+from ddlo.data import PUBLISHED, Data
+from ddlo.files import as_path, open_lines, parse_sizes, read_mat
+from MUMT import Constants
+
+
+@dataclass
+class Options(Constants):
+    """Generate a data set: task sizes and their optima, in the format of data/README.md.
+
+    The network's constants are those of main.py: give both the same. A first line 0,1,2,... of a CSV
+    file, which pandas writes by default, is a header.
+    """
+
+    users: int = 3  # N, users
+    tasks: int = 3  # M, tasks of each user
+    samples: int = 20000  # samples; the first ones are the same for any number of them
+    sizes: tuple[float, float] = PUBLISHED  # MB, least and greatest: integers if both are
+    seed: int | None = None  # of the sizes; default: the published ones
+    task_sizes: Path | None = None  # CSV, .npy or .mat with sizes in MB, in place of these three
+    bandwidth: Sharing = "equal"  # how users share the bandwidth: equal or optimal
+    uplink: float = 100  # bandwidth of the cell, Mbit/s
+    out: Path | None = None  # file; default: below data/, named by what is not the default here
+    force: bool = False  # overwrite the file if it exists
+
+
+def default_path(options):
+    """Return data/MUMT_data_NXM.mat, with all else that is not the default at the end of the name."""
+    constants = {each.name for each in fields(Constants)}
+    name = f"MUMT_data_{options.users}X{options.tasks}"
+    for each in sorted(fields(options), key=lambda each: each.name in constants):
+        key, value = each.name, getattr(options, each.name)
+        in_name = key not in ("users", "tasks", "samples", "out", "force")
+        if in_name and not np.array_equal(value, each.default):
+            values = [Path(value).stem] if key == "task_sizes" else np.ravel(value)
+            text = "-".join(f"{v:g}" if isinstance(v, float) else f"{v}" for v in values)
+            name += f"_{text}" if key in ("bandwidth", "uplink", "task_sizes") else f"_{key}_{text}"
+    return Path("data", f"{name}.mat")
+
+
+def read_sizes(path, tasks):
+    """Return the task sizes (samples, tasks) in a file; raise ValueError or FileNotFoundError."""
+    if path.suffix.lower() == ".mat":
+        content = read_mat(path)
+        if "task_size" not in content:
+            raise ValueError(f"{path} must have task_size, got {', '.join(content) or 'nothing'}")
+        return content["task_size"]
+    with open_lines(path, tasks) as lines:
+        rows = [parse_sizes(line, tasks, number) for number, line in enumerate(lines, start=1)]
+    if not any(rows):
+        raise ValueError(f"{path} must have lines of {tasks} task sizes, got none")
+    return np.array([row for row in rows if row])
+
+
+def main(options):
+    """Write the data set, whole or not at all; raise ValueError or OSError for invalid options."""
+    o = options
+    checks.flags(o)
+    users, tasks = (checks.integer(name, getattr(o, name)) for name in ("users", "tasks"))
+    network = make_network(o)
+    source = None if o.task_sizes is None else as_path("task_sizes", o.task_sizes)
+    out = default_path(o) if o.out is None else as_path("out", o.out)
+    if out.is_dir() or not out.parent.is_dir():
+        raise ValueError(f"out must be a file in an existing folder, got {out}")
+    if out.exists() and not o.force:
+        raise FileExistsError(f"{out} exists; --force overwrites it")
+    states = source and read_sizes(source, users * tasks)
+    data = Data.generate(network, o.samples, o.sizes, o.seed, states)
+    data.save(out, network)
+    print(f"{counted(len(data.states), 'sample')} for N = {users}, M = {tasks}: {out}")
+
+
+if __name__ == "__main__":
+    command_line(main, Options)
