@@ -25,7 +25,7 @@ from ddlo.report import package_versions
 
 from .runs import TaskSizes, execute
 
-# Modules that only show results, start runs or have a worker's own parameters.
+# Modules that only show results or start runs.
 WITHOUT_EFFECT = {
     f"experiments.{name}" for name in ("engine", "figures", "plots", "suite", "tables")
 }
@@ -84,7 +84,7 @@ versions = cache(package_versions)
 
 
 def modules(described):
-    """Return the local modules of the functions and classes in described values."""
+    """Return the local modules of the functions and classes in a description."""
     if isinstance(described, (list, dict)):
         parts = described.values() if isinstance(described, dict) else described
         return {"experiments.runs"}.union(*map(modules, parts))
@@ -110,8 +110,8 @@ def digest(names):
 def source(name):
     """Return the digest of a local module's code and the names it imports; None for other modules.
 
-    Comments do not count, nor does what a run has in itself or what only starts runs: main.py's
-    parameters and the block below `if __name__ == "__main__"`.
+    Comments, the class Parameters of main.py and the block below `if __name__ == "__main__"` do not
+    count: a run has its own parameters.
     """
     path = local_file(name)
     if path is None:
@@ -253,7 +253,7 @@ def client_of(workers, scheduler):
 def uninterrupted():
     """Delay Ctrl-C and SIGTERM, and block them in threads and processes started here.
 
-    This thread ends them; a terminal sends Ctrl-C to all, and each would print a traceback.
+    A terminal sends Ctrl-C to every process, and each would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

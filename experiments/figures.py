@@ -36,7 +36,7 @@ class Options:
     """Run the experiments; write their plots, tables and data."""
 
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
-    sweep: tuple[str, ...] | None = None  # instead: a parameter of main.py and its values
+    sweep: tuple[str, ...] | None = None  # vary this parameter of main.py over these values instead
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
     frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
     quick: bool = False  # 2 seeds and 2000 frames at most, and fewer settings
@@ -51,7 +51,7 @@ def main(options):
     chosen = {name: EXPERIMENTS[name] for name in EXPERIMENTS if name in o.only or not o.only}
     if o.sweep is not None:
         if o.only or not o.sweep:
-            raise ValueError("sweep needs a parameter and its values, and excludes only")
+            raise ValueError("--sweep needs a parameter and its values, without --only")
         name = ALIASES.get(o.sweep[0], o.sweep[0]).replace("-", "_")
         chosen = {name: sweep_of(name, *o.sweep[1:])}
     run_suite(chosen, o.seeds, o.frames, o.out, o.quick, o.processes, o.scheduler)

@@ -16,7 +16,7 @@ from ddlo.plots import ROLLING, legend, new_figure, rolling_mean
 
 BINS, FIRST_BIN = 60, 50  # points of a curve on a logarithmic axis, and frames in the first one
 EVENT_BINS = 40  # points of a curve on a linear axis
-FEW = 3  # with fewer seeds an interval is so wide that the range says more
+FEW = 3  # with fewer seeds plots show the range, not an interval of their mean
 LEAST = 1e-4  # smallest distance of a gain ratio to 1 that is shown
 GAIN_RATIOS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 SECOND = 1000  # ms, the limit of a decision time in the paper
@@ -410,7 +410,7 @@ def gain_ratio_axis(axis):
 
 
 def log_axis(axis):
-    """Make an axis logarithmic, with few labels but not too few."""
+    """Make an axis logarithmic, with a moderate number of labels."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")

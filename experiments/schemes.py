@@ -47,7 +47,7 @@ def optimum(network, states):
 
 
 def enumeration(network, states):
-    """Decide optimally by enumerating all 2**(N*M) decisions, up to 24 tasks: shows how long it takes."""
+    """Decide optimally by enumerating all 2**(N*M) decisions, at most 24 tasks, to time it."""
     states, tasks = frames(network, states), network.N * network.M
     if tasks > MOST_ENUMERATED_TASKS:
         raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
@@ -111,7 +111,7 @@ def equal_split_optimum(network, states):
 
 
 def fixed(network, states):
-    """Hindsight baseline: in all frames the one decision with the least mean Q over them."""
+    """Hindsight baseline: the single decision with the least mean Q over all frames."""
     states = frames(network, states)
     return np.tile(best_fixed(network, states), (len(states), 1))
 

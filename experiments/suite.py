@@ -48,9 +48,11 @@ class Experiment:
     settings: Iterable[Setting]
     plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
     metrics: tuple[str, ...] = (*GAIN, "mean_utility", *TIMES)  # columns of its table
-    across: str = ""  # heading of the values; then each metric has a table with a column per value
+    across: str = ""  # heading of the values; if set, each metric has a table, a column per value
     quick: Iterable[Setting] = ()  # settings of --quick, if they are fewer
-    beside: Mapping[str, str] = field(default_factory=dict)  # measured elsewhere, by label
+    beside: Mapping[str, str] = field(
+        default_factory=dict
+    )  # results of the released package, by label
 
 
 def compare(title, runs, *shown, quick=(), slow=(), **others):
@@ -96,7 +98,7 @@ ON_NETWORKS = tuple(label for label in COMPARED if label not in LEFT_OUT)
 JOINT_SOLVERS = ("dual heuristic", "equal-split optimum, bandwidth re-allocated")
 JOINT = (*DDLO, FLIPPED, *DROO, "optimum", *JOINT_SOLVERS, DESCENT, SMALLEST_LOCAL)
 JOINT += ("full offloading", "random", "local only")
-# For networks of other sizes, where the rest says little.
+# For networks of other sizes, where the others add little.
 SCALED = (*DDLO, FLIPPED, DROO[1], SMALLEST_LOCAL)
 ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, NEIGHBOURS, "optimum", "dual heuristic", DESCENT)
 ON_WPMEC += ("best fixed decision", "full offloading", "random", "local only")
@@ -113,7 +115,7 @@ def wpmec(users=10, **changes):
 
 
 def on_network(label, users, tasks=3, **changes):
-    """Return a run on a network whose uplink grows with the users, so that the problem stays alike.
+    """Return a run on a network whose uplink grows with the users, so that each user has the same share.
 
     DROO's candidates are at most one more than the tasks; all user flips are those of M tasks.
     """
@@ -215,7 +217,7 @@ def ablation():
 
 
 def paper_reading():
-    """Return the comparison of the released network with the paper's, as two readers describe it."""
+    """Return the comparison of the released network with the paper's, as two readers interpret it."""
     labels, runs = ("optimum", "dual heuristic", *DDLO, FLIPPED, SMALLEST_LOCAL), {}
     for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150)):
         for label, run in make_runs(labels, bandwidth=bandwidth, uplink=uplink).items():
@@ -230,7 +232,7 @@ def paper_reading():
 
 
 def decision_time():
-    """Return the decision times of DDLO and of ways to the optimum, for more and more users."""
+    """Return the decision times of DDLO and of ways to the optimum, for increasing numbers of users."""
     users, wall = (3, 5, 10, 20, 30), "enumeration of all decisions"
     labels = [f"DDLO, K = {K}" for K in (1, 2, 3, 5, 10)]
     labels += ["enumeration user by user", "optimum by MILP", SMALLEST_LOCAL]
@@ -245,7 +247,7 @@ def decision_time():
 
 
 def learning():
-    """Return DDLO beside all rules that do not learn, wherever one of them may be better."""
+    """Return DDLO beside all rules that do not learn, in networks where one may win."""
     labels = (*DDLO, SMALLEST_LOCAL, "best fixed decision", "full offloading", "local only")
     networks = {"as released": released()}
     for alpha in (2.5, 3.5):

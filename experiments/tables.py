@@ -29,7 +29,7 @@ LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 def table(chosen, frames, seeds, results):
     """Return a DataFrame with a row per run of experiments, lists of settings by name.
 
-    `results` are metrics, or a text that says why a run failed, by run. Columns are experiment, label,
+    `results` maps a run to its metrics or to its error, a text. Columns are experiment, label,
     value, seed, is_released (whether all but seed and frames are published values), frames, the metrics
     of `runs.execute`, and error.
     """

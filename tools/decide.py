@@ -36,7 +36,7 @@ class Options:
 
     model: Path  # what main.py has saved; parameters.json beside it describes the network
     task_sizes: Path | None = None  # CSV or .npy file; default: standard input, line by line
-    users: int | None = None  # N, if there is no parameters.json, or another network is meant
+    users: int | None = None  # N; overrides parameters.json
     tasks: int | None = None  # M, likewise
     bandwidth: Sharing | None = None  # likewise
     uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
@@ -89,7 +89,7 @@ def warn_if_outside(scale, numbers, states):
     for i, j in outside[:1]:
         size, limits = f"{states[i, j]:g} MB", f"{low[i, j]:g} to {high[i, j]:g} MB"
         message = f"line {numbers[i]}: {size} is outside the range in training, {limits}"
-        print(f"{message}; further such lines are not reported", file=sys.stderr)
+        print(f"{message}; no further warnings", file=sys.stderr)
     return len(outside) > 0
 
 
