@@ -202,19 +202,19 @@ def against_constant(rows, curves):
     return figure, drawn(rows)
 
 
-def dots(rows, curves):
-    """Plot each label's gain ratio, in several networks."""
+def dots(rows, curves, styles=None):
+    """Plot gain ratios in a row per label and a style per value, such as the network."""
     labels = list(dict.fromkeys(rows.label))
     figure, place = rows_figure(labels, 0.4)
     axes = figure.add_subplot()
-    networks = rows.groupby("value", sort=False)
-    for (network, group), style in zip(networks, cycle(NETWORK_STYLES)):
+    groups = rows.groupby("value", sort=False)
+    for (value, group), style in zip(groups, styles or cycle(NETWORK_STYLES)):
         at = [place[labels.index(label)] for label in group.label]
-        intervals(axes, group, at, label=network, **style)
+        intervals(axes, group, at, label=value, **style)
     label_rows(axes, labels)
     gain_ratio_axis(axes.xaxis)
     axes.set_xlabel("Gain ratio")
-    legend(figure, axes, title=rows.attrs["across"])
+    legend(figure, axes, title=None if styles else rows.attrs["across"])
     return figure, drawn(rows)
 
 
@@ -224,28 +224,20 @@ def learning(rows, curves):
     The labels are the networks, the values the schemes. A network is shaded where DDLO's interval is
     above all rules: lightly if only for the last K, darker for all.
     """
-    networks = list(dict.fromkeys(rows.label))
-    learners = [value for value in dict.fromkeys(rows.value) if value.startswith("DDLO")]
-    figure, place = rows_figure(networks, 0.45)
-    axes = figure.add_subplot()
-    for scheme, group in rows.groupby("value", sort=False):
-        at = [place[networks.index(network)] for network in group.label]
-        style = STYLES[scheme] | {"linestyle": "none"}
-        style["fillstyle"] = "none" if scheme == learners[-1] else "full"
-        intervals(axes, group, at, label=scheme, **style)
-    for y, network in zip(place, networks):
-        group = rows[rows.label == network].set_index("value")
+    schemes = list(dict.fromkeys(rows.value))
+    learners = [scheme for scheme in schemes if scheme.startswith("DDLO")]
+    filled = {scheme: "none" if scheme == learners[-1] else "full" for scheme in schemes}
+    styles = [STYLES[k] | {"linestyle": "none", "fillstyle": filled[k]} for k in schemes]
+    figure, data = dots(rows, curves, styles)
+    for row, (_, group) in enumerate(rows.groupby("label", sort=False)):
+        group = group.set_index("value")
         rules = group.mean_gain_ratio.drop(learners).max()
         learned = group.loc[group.index.isin(learners)]
         ahead = learned.mean_gain_ratio - learned.mean_gain_ratio_ci95.fillna(0) > rules
         if ahead.any():
             shade = "0.85" if ahead.all() else "0.94"
-            axes.axhspan(y - 0.5, y + 0.5, color=shade, zorder=0, linewidth=0)
-    label_rows(axes, networks)
-    gain_ratio_axis(axes.xaxis)
-    axes.set_xlabel("Gain ratio")
-    legend(figure, axes)
-    return figure, drawn(rows)
+            figure.axes[0].axhspan(-row - 0.5, 0.5 - row, color=shade, zorder=0, linewidth=0)
+    return figure, data
 
 
 def decision_time(rows, curves):
