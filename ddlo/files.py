@@ -262,7 +262,7 @@ def open_lines(path, tasks):
     The path None is standard input. Raises FileNotFoundError if there is no such file, and ValueError
     if it is of another kind or the array is not real numbers of shape (frames, tasks), or (tasks,).
     """
-    text = {"encoding": "utf-8-sig", "errors": "replace"}  # what is not text spoils only its line
+    text = {"encoding": "utf-8-sig", "errors": "replace"}  # bad bytes spoil only their line
     if path is None:
         sys.stdin.reconfigure(**text)
         yield sys.stdin

@@ -117,8 +117,9 @@ def source(name):
     if path is None:
         return None
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
     tree.body = [node for node in tree.body if not is_main(node)]
+    if name == "main":
+        tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
     package = name if Path(path).name == "__init__.py" else name.rpartition(".")[0]
     imported = set()
     for node in ast.walk(tree):

@@ -36,7 +36,7 @@ DATA = ROOT / "data" / "MUMT_data_3X3.mat"
 def command(module):
     """Return a function of monkeypatch and arguments that runs a module's command line here.
 
-    It returns the error message of the command, an exit code if there is none, or None if all is well.
+    It returns the error message of the command, an exit code if there is none, or None after success.
     """
 
     def cli(monkeypatch, *arguments):

@@ -29,7 +29,7 @@ class Options(Constants):
     samples: int = 20000  # samples; the first ones are the same for any number of them
     sizes: tuple[float, float] = PUBLISHED  # MB, least and greatest: integers if both are
     seed: int | None = None  # of the sizes; default: the published ones
-    task_sizes: Path | None = None  # CSV, .npy or .mat with sizes in MB, replaces samples, sizes and seed
+    task_sizes: Path | None = None  # CSV, .npy or .mat that replaces samples, sizes, seed
     bandwidth: Sharing = "equal"  # how users share the bandwidth: equal or optimal
     uplink: float = 100  # bandwidth of the cell, Mbit/s
     out: Path | None = None  # file; default: below data/, named after the non-default options
