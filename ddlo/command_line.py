@@ -1,6 +1,5 @@
 """Command lines from dataclasses of parameters; every error is one message without a traceback."""
 
-import ast
 import os
 import signal
 import sys
@@ -58,7 +57,6 @@ def run_command(function, parameters):
         received.append(number)
         raise KeyboardInterrupt
 
-    open_streams()
     before = {number: signal.getsignal(number) for number in ENDED}
     try:
         for number, handler in before.items():
@@ -140,37 +138,9 @@ def own_first(parameters):
         found[name] = found.pop(name)
 
 
-def open_streams():
-    """Open /dev/null as the standard streams that are closed, as in daemons and cron jobs."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None or stream.closed:
-            # Opened in this order, each also gets the file descriptor that libraries write to.
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
-
-
 def counted(number, noun):
     """Return "1 line", "2 lines", ..."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def list_commands(package):
-    """Print the commands of a package, a module, and the first line of each one's docstring.
-
-    A command is a module that ends with a call of `command_line`, or a package with a __main__.py.
-    Reads the files without importing them.
-    """
-    (folder,) = map(Path, package.__path__)
-    commands = {}
-    for path in [*folder.glob("*.py"), *folder.glob("*/__main__.py")]:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        end = ast.unparse(tree.body[-1:])
-        if path.parent != folder or end.startswith("if __name__ == '__main__':\n    command_line("):
-            name = path.stem if path.parent == folder else path.parent.name
-            commands[name] = (ast.get_docstring(tree) or "-").splitlines()[0]
-    width = max(map(len, commands))
-    for name, summary in sorted(commands.items()):
-        print(f"python -m {package.__name__}.{name:{width}}   {summary}")
 
 
 REGISTRY = tyro.constructors.ConstructorRegistry()

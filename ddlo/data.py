@@ -3,7 +3,6 @@
 data/README.md describes the file format and the origin of the published data set.
 """
 
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -79,8 +78,7 @@ class Data(NamedTuple):
         check_network(network, states)
         gain_min = np.empty(len(states))
         gain_mode = np.empty((len(states), network.N * network.M), np.int32)
-        hidden = sys.stderr is None or None  # None: unless stderr is a terminal
-        with tqdm(total=len(states), unit=" samples", disable=hidden) as bar:
+        with tqdm(total=len(states), unit=" samples", disable=None) as bar:
             for start in range(0, len(states), BLOCK):
                 part = slice(start, start + BLOCK)
                 gain_min[part], gain_mode[part], reference = network.reference(states[part])

@@ -38,7 +38,7 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
         chosen[:t], decision[:t] = checkpoint.done
         for start in range(0, t, FRAMES_PER_CALL):
             score(slice(start, min(t, start + FRAMES_PER_CALL)))
-    hidden = quiet or sys.stderr is None or None  # None: unless stderr is a terminal
+    hidden = quiet or None  # None: unless stderr is a terminal
     with tqdm(total=frames, initial=t, unit=" frames", disable=hidden) as bar:
         while t < frames:
             # A call ends with a training step, unless the run ends or is saved there.
@@ -62,8 +62,7 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
 def starting(device=None):
     """Start TensorFlow on a device and yield its name; meanwhile a terminal shows a message."""
     message = "starting TensorFlow and compiling"
-    hidden = sys.stderr is None or None
-    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=hidden):
+    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=None):
         from ddlo.backend import use_device
 
         name = use_device(device)

@@ -1,1 +1,5 @@
-"""What goes beyond one run of DDLO: python -m experiments.NAME."""
+"""Commands that go beyond one run of DDLO:
+
+python -m experiments.figures   The paper's experiments and others: all figures and tables.
+python -m experiments.wpmec     DDLO, or one of DROO's candidate rules, on DROO's network.
+"""

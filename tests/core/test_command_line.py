@@ -1,7 +1,7 @@
-"""Command lines: interruptions, closed streams, aliases, odd options, and how a program ends."""
+"""Command lines: interruptions, aliases, odd options, and how a program ends."""
 
-import importlib
 import os
+import re
 import signal
 import sys
 import time
@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import main
-from ddlo.command_line import list_commands, run_command
+from ddlo.command_line import run_command
 
-from ..conftest import DATA, FUZZ, command, python, start_python
+from ..conftest import DATA, FUZZ, ROOT, command, python, start_python
 from .test_files import assert_one_message
 
 cli = command(main)
@@ -84,24 +84,6 @@ def test_terminal_shows_progress(tmp_path):
     assert "gain ratio 0." in shown
 
 
-# Closed streams
-
-
-@pytest.mark.slow
-def test_run_without_standard_streams(tmp_path):
-    few = f"--frames 600 --hidden 5 --out {tmp_path / 'out'} --data {DATA}"
-    code = f"import os; os._exit(os.system('{sys.executable} main.py {few} <&- >&- 2>&-') // 256)"
-    assert python("-c", code)[0] == 0
-    assert (tmp_path / "out" / "report.json").exists()
-
-
-def test_streams_that_are_none_do_not_matter(monkeypatch):
-    for name in ("stdin", "stdout", "stderr"):
-        monkeypatch.setattr(sys, name, None)
-    monkeypatch.setattr(sys, "argv", ["program.py"])
-    assert run_command(lambda p: print(sys.stdin.read()), NoParameters) == 0
-
-
 # Options
 
 
@@ -154,22 +136,14 @@ def test_odd_options_are_accepted_or_refused_in_one_line(tmp_path, odd):
 # Lists of commands
 
 
-def test_list_of_commands_is_made_without_importing_them(tmp_path, monkeypatch, capsys):
-    start = "if __name__ == '__main__':\n    command_line(main, Options)\n"
-    folder = tmp_path / "listed"
-    (folder / "sub").mkdir(parents=True)
-    for name, text in {
-        "__init__": "",
-        "__main__": "'''The list itself.'''",
-        "decide": f"'''Decide.\n\nMore.\n'''\nraise ImportError\n{start}",
-        "helper": "'''No command, although it has command_line(...).'''",
-        "sub/__main__": "'''Another one.'''",
-    }.items():
-        (folder / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    list_commands(importlib.import_module("listed"))
-    lines = ["python -m listed.decide   Decide.", "python -m listed.sub      Another one."]
-    assert capsys.readouterr().out.splitlines() == lines
+@pytest.mark.parametrize("package", ["experiments", "tools"])
+def test_list_of_commands_has_all_of_them(package):
+    code, printed, _ = python("-m", package)
+    commands = [path.parent for path in (ROOT / package).glob("*/__main__.py")]
+    files = (ROOT / package).glob("*.py")
+    commands += [path for path in files if "\n    command_line(" in path.read_text()]
+    listed = re.findall(rf"^python -m {package}\.(\w+)  ", printed, re.MULTILINE)
+    assert code == 0 and listed == sorted(path.stem for path in commands)
 
 
 # The end of a program
