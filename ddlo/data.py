@@ -3,7 +3,6 @@
 data/README.md describes the file format and the origin of the published data set.
 """
 
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +26,8 @@ MEASURES = {
     "difference": "difference to the {reference}",
     "Q": "utility",
 }
-# No utility can be below these references, except for rounding (relative).
-BOUNDS, ROUNDING = ("optimum", "lower bound"), 1e-9
-COARSEST = 1e-3  # largest relative rounding error accepted in gain_min
+BOUNDS = ("optimum", "lower bound")  # references that no utility is below, except for rounding
+ROUNDING = np.finfo(np.float32).eps  # relative: gain_min may be in single precision
 
 
 class Data(NamedTuple):
@@ -56,7 +54,7 @@ class Data(NamedTuple):
         check_network(network, states)
         if gain_min is None:
             return cls(states)
-        gain_min = _vector("gain_min", gain_min, len(states))
+        gain_min = vector("gain_min", gain_min, len(states))
         return cls(states, gain_min, checks.text("reference", reference or "optimum"))
 
     @classmethod
@@ -97,8 +95,7 @@ class Data(NamedTuple):
             raise ValueError(f"no such data set: {path}; {GENERATE}")
         content = read_mat(path)
         try:
-            data = _checked_content(content, network)
-            return data._replace(gain_min=_checked_gain_min(data, network))
+            return checked(content, network)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -155,14 +152,12 @@ class Data(NamedTuple):
             return Q
         least = self.gain_min[index]
         if self.reference in BOUNDS:
-            (below,) = np.nonzero(Q < least - ROUNDING * np.abs(least))
-            for i in below:
-                if Q[i] < least[i] - precision(least[i]):
-                    raise ValueError(
-                        f"gain_min must be the {self.reference}, got {least[i]} although a decision has "
-                        f"a utility of {Q[i]}: it is for another network. Data of a heuristic need "
-                        "another reference, such as 'best known utility'"
-                    )
+            for i in np.flatnonzero(Q < least - ROUNDING * np.abs(least)):
+                raise ValueError(
+                    f"gain_min must be the {self.reference}, got {least[i]} although a decision has a "
+                    f"utility of {Q[i]}: it is for another network. Data of a heuristic need another "
+                    "reference, such as 'best known utility'"
+                )
         if self.measure == "difference":
             return Q - least
         if Q.min(initial=0) < 0:
@@ -209,93 +204,76 @@ def check_states(name, states, network, least=2):
     return checks.finite(name, states)
 
 
-def _vector(name, values, length):
+def vector(name, values, length):
     """Return finite numbers of shape (length,), (1, length) or (length, 1) as a vector."""
     values = checks.array(name, values)
-    if values.shape not in ((length,), (1, length), (length, 1)):
-        raise ValueError(f"{name} must have shape ({length},), got {values.shape}")
-    return checks.finite(name, values.ravel())
+    if values.shape in ((1, length), (length, 1)):
+        values = values.ravel()
+    return checks.finite(name, checks.array(name, values, shape=(length,)))
 
 
-def _checked_content(content, network):
-    """Return the Data in the content of a file, with gain_min as it is there."""
+def rows(values, entries):
+    """Return an array of a MATLAB file, where axes of length 1 are missing, as rows of entries."""
+    values = np.atleast_2d(values)
+    return values.T if entries == 1 else values
+
+
+def checked(content, network):
+    """Return the Data in the content of a file, a dict, with gain_min at full precision.
+
+    Raises ValueError if it is for another network.
+    """
     missing = [key for key in KEYS if key not in content]
     if missing:
         found = checks.shortened(", ".join(content)) or "nothing"
         raise ValueError(f"the file must have {', '.join(KEYS)}, got {found}; {GENERATE}")
-    for key in KEYS:
-        if hasattr(content[key], "nnz"):
-            raise ValueError(f"{key} must be a full matrix, got a sparse one")
-    bandwidth = checks.text("bandwidth", content.get("bandwidth", "equal"))
-    expected = _bandwidth(network) if isinstance(network, MUMT) else bandwidth
-    if bandwidth != expected:
-        raise ValueError(f"the file must be for {expected} bandwidth, got {bandwidth}; {GENERATE}")
-    constants = content.get("network", {})
-    if not isinstance(constants, dict):
-        raise ValueError(f"network must be a struct, got {checks.quoted(constants)}")  # noqa: TRY004
-    if others := differences(constants, network):
+    if isinstance(network, MUMT):
+        bandwidth = content.get("bandwidth", "equal")
+        expected = "optimal" if isinstance(network, JointMUMT) else "equal"
+        if bandwidth != expected:
+            found = checks.quoted(bandwidth)
+            raise ValueError(f"the file must be for {expected} bandwidth, got {found}; {GENERATE}")
+    if others := differences(content.get("network"), network):
         others = checks.shortened(others)
         raise ValueError(f"the file is for another network: {others}; {GENERATE}")
-    states, gain_min, gain_mode = (np.atleast_1d(content[key]) for key in KEYS)
-    states = check_states("task_size", states, network)
+    tasks = network.N * network.M
+    states = check_states("task_size", rows(content["task_size"], network.state_size), network)
     check_network(network, states)
-    gain_min = _vector("gain_min", gain_min, len(states))
-    shape = (len(states), network.N * network.M)
-    gain_mode = checks.binary("gain_mode", checks.array("gain_mode", gain_mode, shape=shape))
+    gain_min = vector("gain_min", content["gain_min"], len(states))
+    gain_mode = rows(content["gain_mode"], tasks)
+    gain_mode = checks.array("gain_mode", gain_mode, shape=(len(states), tasks))
+    gain_mode = checks.binary("gain_mode", gain_mode).astype(np.int32)
     reference = checks.text("reference", content.get("reference", "optimum"))
-    return Data(states, gain_min, reference, gain_mode.astype(np.int32))
-
-
-def _checked_gain_min(data, network):
-    """Return gain_min at full precision: the utility of gain_mode, or the lower bound.
-
-    Raises ValueError if the file has another one.
-    """
-    gain_min, expected = data.gain_min, network.compute_Q(data.states, data.gain_mode)
-    meaning = "the utility of its gain_mode"
-    if data.reference not in ("optimum", "best known utility"):
-        some = slice(None, None, max(1, len(gain_min) // 100))  # all would take seconds
+    expected, meaning = network.compute_Q(states, gain_mode), "the utility of its gain_mode"
+    if reference not in ("optimum", "best known utility"):
+        some = slice(None, None, max(1, len(states) // 100))  # all would take seconds
         expected = np.minimum(gain_min, expected)
-        expected[some], _, found = network.reference(data.states[some])
-        if data.reference != found:
-            raise ValueError(f"reference must be {found}, got {data.reference}")
-        meaning = f"the {data.reference}"
-    is_close = np.isclose(gain_min, expected, rtol=1e-9, atol=0)
-    for i in np.flatnonzero(~is_close):
-        tolerance = precision(gain_min[i])
-        if not abs(gain_min[i] - expected[i]) <= tolerance:
-            raise ValueError(
-                f"gain_min of sample {i} must be {expected[i]} within {tolerance:.1g}, {meaning}, got "
-                f"{gain_min[i]}: the file is damaged or for a network with other constants; {GENERATE}"
-            )
-    return gain_min if is_close.all() else expected
-
-
-def precision(value):
-    """Return the greatest error of a number that was rounded to its digits or to float32."""
-    value = float(value)
-    exponent = Decimal(repr(value)).normalize().as_tuple().exponent  # of the last digit
-    digits = min(0.5 * 10.0 ** min(0, exponent), COARSEST * abs(value))
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value)) == value
-    return max(digits, (np.finfo(np.float32).eps if single else ROUNDING) * abs(value))
+        expected[some], _, found = network.reference(states[some])
+        if reference != found:
+            raise ValueError(f"reference must be {found}, got {reference}")
+        meaning = f"the {reference}"
+    for i in np.flatnonzero(~np.isclose(gain_min, expected, rtol=ROUNDING, atol=0)):
+        raise ValueError(
+            f"gain_min of sample {i} must be {expected[i]}, {meaning}, got {gain_min[i]}: the file is "
+            f"damaged or for a network with other constants; {GENERATE}"
+        )
+    return Data(states, expected, reference, gain_mode)
 
 
 def differences(constants, network):
-    """Return in words which constants of a file, a dict, differ from the network's; or ""."""
+    """Return in words which constants of a file differ from the network's; "" if it has no struct."""
+    if not isinstance(constants, dict):
+        return ""
     others = []
     for name, value in describe_network(network).items():
         if name in ("class", "rand_seed") or name not in constants:
             continue
+        found = np.squeeze(constants[name])  # as read_mat does
         try:
-            same = np.array_equal(*np.broadcast_arrays(constants[name], value))
+            same = np.array_equal(*np.broadcast_arrays(found, np.squeeze(value)))
         except (TypeError, ValueError):
             same = False
         if not same:
-            found = checks.shortened(np.squeeze(constants[name]).tolist())
+            found = checks.shortened(found.tolist())
             others.append(f"{name} is {found} in the file, {value} in this run")
     return ", ".join(others)
-
-
-def _bandwidth(network):
-    return "optimal" if isinstance(network, JointMUMT) else "equal"

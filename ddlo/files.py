@@ -34,10 +34,10 @@ def output_folder(out=None):
     folder = out / f".partial-{os.getpid()}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _refuse(_living(out))
+        for other in _living(out):
+            raise ValueError(f"another run is writing to {out} (if not, remove {other})")
         folder.mkdir()
         try:
-            _refuse(other for other in _living(out) if other != folder)  # started meanwhile
             yield folder
             try:
                 _move(folder, out)
@@ -53,11 +53,6 @@ def output_folder(out=None):
         raise
 
 
-def _refuse(others):
-    for other in others:
-        raise ValueError(f"another run is writing to {other.parent} (if not, remove {other})")
-
-
 def _move(folder, out):
     for file in list(folder.iterdir()):
         os.replace(file, out / file.name)
@@ -68,18 +63,17 @@ def _living(out):
     import psutil
 
     living = []
-    for path in out.glob(".partial-*"):
-        pid = path.name.split("-")[1]
-        if not pid.isdigit():
-            continue
+    for path in out.glob(".partial-[0-9]*"):
+        is_written = False
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
-            process = psutil.Process(int(pid))
+            process = psutil.Process(int(path.name.split("-")[1]))
             # A process that started later has the number by chance.
-            is_writer = process.create_time() < path.stat().st_mtime + 2
-            if is_writer and process.status() != psutil.STATUS_ZOMBIE:
-                living += [path] * path.is_dir()
-                continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            is_older = process.create_time() < path.stat().st_mtime + 2
+            is_written = is_older and process.status() != psutil.STATUS_ZOMBIE
+        if not is_written:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        elif path.is_dir():
+            living.append(path)
     return living
 
 
@@ -103,25 +97,6 @@ def atomic_file(path):
 
 # Files to read
 
-NPY = b"\x93NUMPY"
-BEGINNINGS = {  # the first bytes of other files
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself: `git lfs pull` fetches it",
-    b"<": "a web page or XML",
-    b"PK\x03\x04": "a zip archive, as .npz and .xlsx are",
-    NPY: "a NumPy array (.npy)",
-    b"\x1f\x8b": "a file compressed with gzip",
-    b"\x80": "a Python pickle",
-    b"\x89HDF": "an HDF5 file, as MATLAB 7.3 writes",
-    b"MATLAB": "a MATLAB file",
-}
-
-
-def as_path(name, value):
-    """Return a str or a Path as a Path. Raises ValueError for anything else."""
-    if not isinstance(value, (str, Path)):
-        raise ValueError(f"{name} must be a path, got {checks.quoted(value)}")  # noqa: TRY004
-    return Path(value)
-
 
 def check_file(path, kind):
     """Raise FileNotFoundError if there is no file at this Path, ValueError if it is a folder."""
@@ -129,17 +104,6 @@ def check_file(path, kind):
         raise FileNotFoundError(f"no such file: {path} (expected {kind})")
     if path.is_dir():
         raise ValueError(f"{path} must be {kind}, got a folder")
-
-
-def kind_of_file(begin):
-    """Return in words the kind of a file with these first bytes."""
-    for beginning, kind in BEGINNINGS.items():
-        if begin.startswith(beginning):
-            return kind
-    if not begin:
-        return "an empty file"
-    is_text = all(byte in b"\t\r\n" or byte >= 32 for byte in begin)
-    return "text" if is_text else "something else"
 
 
 # JSON and NumPy archives
@@ -189,29 +153,28 @@ def npz_path(path):
 def read_mat(path):
     """Return the content of a MATLAB file, v5 or v7.3, as a dict; structs in it are dicts.
 
-    Raises FileNotFoundError if there is no such file, and ValueError, which says what the file is
-    instead, if it cannot be read.
+    Arrays lack their axes of length 1. Raises FileNotFoundError if there is no such file, ValueError if
+    it cannot be read.
     """
-    import scipy.io  # slower to import than everything else here
+    import pymatreader  # slower to import than everything else here
 
     path = Path(path)
     check_file(path, "a MATLAB file")
-    with open(path, "rb") as file:
-        begin = file.read(1024)
     try:
-        if b"\x89HDF\r\n\x1a\n" in begin:  # at its start, or after MATLAB's own header
-            return _read_hdf5(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a warning means that the content may be wrong
-            # Except that a variable has a type unknown to Python.
-            warnings.simplefilter("ignore", scipy.io.matlab.MatReadWarning)
-            content = scipy.io.loadmat(path)
+            warnings.simplefilter("ignore")  # such as for variables of types unknown to Python
+            warnings.simplefilter("error", RuntimeWarning)  # the content may be wrong
+            content = pymatreader.read_mat(path)
+        return {key: value for key, value in content.items() if not key.startswith("__")}
     except Exception as error:  # a damaged file can raise almost anything
-        kind = kind_of_file(begin)
-        if "MATLAB" in kind:
-            kind = f"a damaged one: {checks.shortened(error)}"
-        raise ValueError(f"{path} must be a MATLAB file, got {kind}") from error
-    return {key: _plain(value) for key, value in content.items() if not key.startswith("__")}
+        with open(path, "rb") as file:
+            found = f"{beginning(file.read(100))}: {checks.shortened(error)}"
+        raise ValueError(f"{path} must be a MATLAB file, got {found}") from error
+
+
+def beginning(content):
+    """Return in words what a file of another kind begins with, for a message."""
+    return f"a file that begins with {content[:20]}" if content else "an empty file"
 
 
 def write_mat(path, content):
@@ -220,36 +183,6 @@ def write_mat(path, content):
 
     with atomic_file(path) as partial, open(partial, "wb") as file:
         scipy.io.savemat(file, content, oned_as="row", do_compression=True, long_field_names=True)
-
-
-def _read_hdf5(path):
-    import h5py  # installed with TensorFlow
-
-    def read(item):
-        if isinstance(item, h5py.Group):
-            if "MATLAB_sparse" in item.attrs:
-                import scipy.sparse
-
-                return scipy.sparse.csc_array((int(item.attrs["MATLAB_sparse"]), 0))
-            return {name: read(item[name]) for name in item if not name.startswith("#")}
-        if item.attrs.get("MATLAB_empty", 0):
-            return np.empty((0, 0))
-        array = np.transpose(item[()])  # MATLAB stores columns, HDF5 rows
-        if item.attrs.get("MATLAB_class") == b"char":
-            return "".join(map(chr, array.ravel()))
-        return array
-
-    with h5py.File(path) as file:
-        return {name: read(file[name]) for name in file if not name.startswith("#")}
-
-
-def _plain(value):
-    """Return a struct of loadmat as a dict, and a text as a str."""
-    if getattr(value, "dtype", None) is not None and value.dtype.names and value.size == 1:
-        return {name: _plain(value[name].item()) for name in value.dtype.names}
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
-        return value.item()
-    return value
 
 
 # Task sizes as text
@@ -270,11 +203,11 @@ def open_lines(path, tasks):
     check_file(path, "CSV text or a .npy array")
     with open(path, "rb") as file:
         begin = file.peek()  # a pipe cannot seek
-        if not begin.startswith(tuple(BEGINNINGS)):
+        if not re.search(rb"[\x00-\x08\x0e-\x1f]", begin):  # no control characters: text
             yield io.TextIOWrapper(file, **text)
             return
-    if not begin.startswith(NPY):
-        raise ValueError(f"{path} must be CSV text or a .npy array, got {kind_of_file(begin)}")
+    if not begin.startswith(b"\x93NUMPY"):
+        raise ValueError(f"{path} must be CSV text or a .npy array, got {beginning(begin)}")
     try:
         array = np.atleast_2d(np.load(path, mmap_mode="r", allow_pickle=False))
     except Exception as error:  # a damaged file can raise almost anything

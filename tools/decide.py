@@ -17,7 +17,7 @@ from ddlo import checks
 from ddlo.bandwidth import NETWORKS, Sharing
 from ddlo.checkpoint import saved_run
 from ddlo.command_line import command_line, counted
-from ddlo.files import as_path, open_lines, parse_sizes
+from ddlo.files import open_lines, parse_sizes
 from main import DDLO
 from memory import MemoryDNN
 
@@ -44,7 +44,7 @@ class Options:
 
 def load(options):
     """Return the DDLO of a saved model and its network; raise ValueError or FileNotFoundError."""
-    o, model = options, as_path("model", options.model)
+    o, model = options, Path(options.model)
     net, saved = MemoryDNN.load(model), saved_run(model)
     path, constants = model.parent / "parameters.json", saved.get("network", {"class": "MUMT"})
     name = constants.pop("class")
@@ -97,7 +97,7 @@ def main(options):
     """Print the decisions; raise ValueError or OSError for invalid input, bad lines at the end."""
     ddlo, path = load(options), options.task_sizes
     network, N, M = ddlo.network, ddlo.network.N, ddlo.network.M
-    source = open_lines(None if path is None else as_path("task_sizes", path), N * M)
+    source = open_lines(path and Path(path), N * M)
     writer, counts, warned = csv.writer(sys.stdout, lineterminator="\n"), Counter(), False
     # MemoryDNN would also warn of the range.
     with source as lines, warnings.catch_warnings(action="ignore", category=UserWarning):

