@@ -9,7 +9,7 @@ from experiments.runs import released
 from experiments.wpmec.network import WPMEC
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import parts
-from tools.benchmark.parts import Measured, WrongResult
+from tools.benchmark.parts import Measured
 from tools.benchmark.plain import plain_Q
 
 from ..conftest import command
@@ -25,11 +25,10 @@ def not_compiled(monkeypatch):
 
 def test_page_of_tables():
     about = {"command": "python -m tools.benchmark", "machine": "a machine", "device": "CPU"}
-    about |= {"versions": {"numpy": "2.4"}, "repeats": 3, "wrong": {"loop": "too good to be true"}}
+    about |= {"versions": {"numpy": "2.4"}, "repeats": 3}
     frames = {"grows": "frames", "value": 10000, "seconds": 1.23456, "memory_mb": 5.5}
     hidden = {"grows": "hidden", "value": (30, 20), "seconds": np.float64(0.000123456)}
     page = benchmark.markdown(about, {"growth": [frames, hidden]})
-    assert "**Not reported:** loop: too good to be true" in page
     assert page.splitlines()[-4:] == [
         "| grows | value | seconds | memory_mb |",
         "| --- | --- | --- | --- |",
@@ -47,7 +46,7 @@ def test_parts_on_the_command_line(tmp_path, monkeypatch, capsys, not_compiled):
     assert cli(monkeypatch, "--quick", "--only", *some, "--out", tmp_path) is None
     content = json.loads((tmp_path / "benchmark.json").read_text())
     about = content.pop("about")
-    assert list(content) == list(some) and about["wrong"] == {} and about["repeats"] == 1
+    assert list(content) == list(some) and about["repeats"] == 1
     page = (tmp_path / "benchmark.md").read_text(encoding="utf-8")
     assert page == benchmark.markdown(about, content) and page in capsys.readouterr().out
     files = {f"growth_{grows}.{kind}" for grows in growth for kind in ("png", "pdf", "csv")}
@@ -59,7 +58,7 @@ def test_parts_on_the_command_line(tmp_path, monkeypatch, capsys, not_compiled):
     assert content["growth"][-1]["gflop"] == pytest.approx(gflop)
     single, block = content["latency"]
     assert (single["frames"], single["calls"], block["frames"]) == (1, 1000, 1000)
-    assert [row["bandwidth"] for row in content["utility"]] == ["equal"] * 3 + ["optimal"] * 2
+    assert len(content["utility"]) == 3
 
 
 @pytest.mark.slow
@@ -68,12 +67,10 @@ def test_slow_parts(part, rows):
     assert len(list(parts.PARTS[part](1, quick=True))) == rows
 
 
-def test_part_that_is_wrong_is_not_reported(tmp_path, monkeypatch, not_compiled):
+def test_wrong_gain_ratio_is_not_reported(tmp_path, monkeypatch, not_compiled):
     monkeypatch.setattr(parts, "GAIN_RATIO", {1: (0.999, 1)})
-    message = cli(monkeypatch, "--quick", "--only", "loop", "utility", "--out", tmp_path)
-    assert "loop is not reported: 1 DNNs: gain ratio 0.8" in message
-    content = json.loads((tmp_path / "benchmark.json").read_text())
-    assert set(content) == {"about", "utility"} and list(content["about"]["wrong"]) == ["loop"]
+    message = cli(monkeypatch, "--quick", "--only", "loop", "utility", "--out", tmp_path / "out")
+    assert "1 DNNs: gain ratio 0.8" in message and not list(tmp_path.iterdir())
 
 
 def test_other_first_frames_are_refused(monkeypatch):
@@ -81,7 +78,7 @@ def test_other_first_frames_are_refused(monkeypatch):
         return lambda states: (np.zeros(len(states)), np.ones((len(states), 9)))
 
     monkeypatch.setattr(parts, "compile_loop", all_edge)
-    with pytest.raises(WrongResult, match="decision, Q, gain_ratio not as frame by frame"):
+    with pytest.raises(ValueError, match="decision, Q, gain_ratio not as frame by frame"):
         Measured(released(net_num=2))
 
 
@@ -93,19 +90,13 @@ def test_decisions_that_depend_on_the_block_are_refused(monkeypatch, not_compile
         return k, 1 - x if len(x) == 1000 else x
 
     monkeypatch.setattr(parts.DDLO, "decide", whimsical)
-    with pytest.raises(WrongResult, match="depend on the size of the block"):
-        next(parts.latency(1, quick=True))
-
-
-def test_worse_decisions_by_hand_are_refused(monkeypatch, not_compiled):
-    monkeypatch.setattr(parts, "decide_by_hand", lambda d, weights, network: (0, np.ones(9)))
-    with pytest.raises(WrongResult, match="by hand decides worse or better"):
+    with pytest.raises(ValueError, match="depend on the size of the block"):
         next(parts.latency(1, quick=True))
 
 
 def test_other_utilities_are_refused(monkeypatch, not_compiled):
-    monkeypatch.setattr(parts, "plain_Q", lambda *arguments: plain_Q(*arguments) * (1 + 1e-15))
-    with pytest.raises(WrongResult, match="other utilities with equal bandwidth"):
+    monkeypatch.setattr(parts, "plain_Q", lambda *d, **size: plain_Q(*d, **size) * (1 + 1e-15))
+    with pytest.raises(ValueError, match="other utilities"):
         list(parts.utility(1, quick=True))
 
     class Wrong(WPMEC, compiled=False):
@@ -113,7 +104,7 @@ def test_other_utilities_are_refused(monkeypatch, not_compiled):
             return super().compute_Q(gains, decision) * (1 + 1e-8)
 
     monkeypatch.setattr(parts, "PlainWPMEC", Wrong)
-    with pytest.raises(WrongResult, match="NumPy, frame by frame gives other utilities"):
+    with pytest.raises(ValueError, match="NumPy, frame by frame gives other utilities"):
         list(parts.wpmec(1, quick=True))
 
 

@@ -1,6 +1,6 @@
 """The parts of the benchmark: functions of (repeats, quick) that yield the rows of a table.
 
-Their docstrings are the titles of the tables. They raise WrongResult if fast code is wrong.
+Their docstrings are the titles of the tables. They raise ValueError if fast code is wrong.
 """
 
 import json
@@ -15,15 +15,15 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from ddlo.bandwidth import NETWORKS
 from ddlo.checkpoint import make_net
 from ddlo.data import task_sizes
 from ddlo.loop import compile_loop, run_frames
 from experiments import suite
 from experiments.runs import released, samples, timed
 from main import DDLO
+from MUMT import MUMT
 
-from .plain import PlainWPMEC, decide_by_hand, plain_Q
+from .plain import PlainWPMEC, plain_Q
 
 # Mean test gain ratios after 20,000 frames, by K: those of other seeds and of the released package.
 GAIN_RATIO = {1: (0.70, 0.90), 3: (0.991, 0.9945), 10: (0.9955, 0.9995), 30: (0.998, 1)}
@@ -37,18 +37,14 @@ GROWTH = {
 DECISIONS = ((3, 3, 3), (3, 3, 10), (30, 3, 10))  # users, tasks of each, DNNs
 
 
-class WrongResult(Exception):
-    """Fast code gives wrong results."""
-
-
 def check(is_right, message):
-    """Raise WrongResult with a message unless a result is right."""
+    """Raise ValueError with a message unless a result is right."""
     if not is_right:
-        raise WrongResult(message)
+        raise ValueError(message)
 
 
 class Measured:
-    """A compiled run of DDLO. Raises WrongResult if its first frames differ from frame by frame."""
+    """A compiled run of DDLO. Raises ValueError if its first frames differ from frame by frame."""
 
     def __init__(self, run):
         self.run, self.data = run, samples(run.problem)
@@ -88,10 +84,9 @@ class Measured:
 
 def loop(repeats, quick):
     """The loop over the frames, 3 x 3, for different numbers of DNNs"""
-    for net_num, (low, high) in list(GAIN_RATIO.items())[: 2 if quick else None]:
+    for net_num in list(GAIN_RATIO)[: 2 if quick else None]:
         row, _ = Measured(released(net_num=net_num)).row(repeats)
-        ratio = row["mean_gain_ratio"]
-        check(low <= ratio <= high, f"{net_num} DNNs: gain ratio {ratio} not in [{low}, {high}]")
+        check_gain_ratio(f"{net_num} DNNs", net_num, row)
         yield {"net_num": net_num} | row | {"gemm_gflops": gemm()}
 
 
@@ -103,7 +98,7 @@ def growth(repeats, quick):
         measured = Measured(released(**{"frames": 5000} | (users or {grows: value})))
         before = memory().rss
         row, history = measured.row(min(repeats, 2) if value == 10**6 else repeats)
-        row |= {"arithmetic_seconds": row["gflop"] / gemm()}
+        row["arithmetic_seconds"] = row["gflop"] / gemm()
         if grows == "frames":
             costs = 32 * np.size(measured.ddlo.net.cost_his)  # floats in lists
             recorded = costs + sum(array.nbytes for array in history.values())
@@ -117,26 +112,15 @@ def latency(repeats, quick):
         size = {"users": users, "tasks": tasks, "net_num": net_num}
         measured = Measured(released(frames=2000, uplink=100 * users / 3, **size))
         measured.history(2000, measured.loop)
-        ddlo, d = measured.ddlo, measured.data.states[-1000:]
-        (_, best), compute_Q = ddlo.decide(d), ddlo.network.compute_Q
-        layers = (w.astype(float) for w in ddlo.net.get_weights())
-        weights = [w.reshape(net_num, -1, w.shape[-1]) for w in layers]
-        by_hand = partial(decide_by_hand, weights=weights, network=ddlo.network)
+        decide, d = measured.ddlo.decide, measured.data.states[-1000:]
+        _, best = decide(d)
         for blocks in (list(d[:, None]) * (1 if quick else 10), [d] * (20 if quick else 200)):
-            found, seconds = zip(*(timed(ddlo.decide, block) for block in blocks))
+            found, seconds = zip(*(timed(decide, block) for block in blocks))
             same = np.reshape([x for _, x in found], (-1, *d.shape)) == best
             check(same.all(), f"{size}: decisions depend on the size of the block")
             median, p99 = np.percentile(seconds, [50, 99])
             row = size | {"frames": len(blocks[0]), "calls": len(blocks)}
-            row |= {"median_ms": 1e3 * median, "p99_ms": 1e3 * p99}
-            if len(blocks[0]) == 1:
-                found, seconds = zip(*(timed(by_hand, block) for block in blocks))
-                x = np.array([x for _, x in found[: len(d)]])
-                # Of equally good decisions rounding may choose another.
-                same = np.allclose(compute_Q(d, x), compute_Q(d, best), 1e-12, 0)
-                check(same, f"{size}: DDLO by hand decides worse or better")
-                row["times_by_hand"] = median / np.median(seconds)
-            yield row
+            yield row | {"median_ms": 1e3 * median, "p99_ms": 1e3 * p99}
 
 
 def utility(repeats, quick):
@@ -144,32 +128,30 @@ def utility(repeats, quick):
     d = task_sizes(range(2000 if quick else 20000), 3, 3).astype(float)
     x = np.random.default_rng(0).integers(0, 2, d.shape)
 
-    def one_by_one(compute_Q, *sizes):
-        return lambda d, x: [compute_Q(*frame, *sizes) for frame in zip(d, x)]
+    def one_by_one(compute_Q):
+        return lambda d, x: [compute_Q(*frame) for frame in zip(d, x)]
 
-    ways = [("equal", "plain Python", one_by_one(plain_Q, 3, 3))]
-    for bandwidth, kind in NETWORKS.items():
-        compute_Q = kind(3, 3).compute_Q
-        ways.append((bandwidth, "compute_Q, batch size 1", one_by_one(compute_Q)))
-        ways.append((bandwidth, "compute_Q, batched", compute_Q))
-    expected, plain = {}, None
-    for bandwidth, way, function in ways:
+    compute_Q, expected, plain = MUMT(3, 3).compute_Q, None, None
+    for way, function in {
+        "plain Python": one_by_one(partial(plain_Q, N=3, M=3)),
+        "compute_Q, batch size 1": one_by_one(compute_Q),
+        "compute_Q, batched": compute_Q,
+    }.items():
         Q, row = repeated(repeats, function, d, x)
-        same = np.array_equal(Q, expected.setdefault(bandwidth, Q))
-        check(same, f"{way} gives other utilities with {bandwidth} bandwidth")
-        plain = plain or row["seconds"]
+        expected, plain = (Q, row["seconds"]) if expected is None else (expected, plain)
+        check(np.array_equal(Q, expected), f"{way} gives other utilities")
         row |= {"per_second": len(d) / row["seconds"], "times_plain": plain / row["seconds"]}
-        yield {"bandwidth": bandwidth, "way": way, "utilities": len(d)} | row
+        yield {"way": way, "utilities": len(d)} | row
 
 
 def wpmec(repeats, quick):
     """The loop over the frames on WPMEC, 10 devices and 10 DNNs"""
     many, few = (2000, 100) if quick else (20000, 1000)
-    measured, plain, expected = Measured(suite.wpmec(net_num=10, frames=many)), PlainWPMEC(10), None
+    measured, expected = Measured(suite.wpmec(net_num=10, frames=many)), None
     ddlo, network = measured.ddlo, measured.ddlo.network
     same = slice(few - few // 5)  # frames that are equal in all ways
     for way, frames, loop, used in (
-        ("plain Python, frame by frame", few, measured.one_by_one, plain),
+        ("plain Python, frame by frame", few, measured.one_by_one, PlainWPMEC(10)),
         ("NumPy, frame by frame", few, measured.one_by_one, network),
         ("NumPy, in blocks", many, ddlo.decide_and_learn, network),
         ("compiled", many, measured.loop, network),
@@ -187,24 +169,18 @@ def wpmec(repeats, quick):
 
 def startup(repeats, quick):
     """What `python main.py` does, step by step and as a whole"""
-    steps, (low, high) = [], GAIN_RATIO[3]
     with TemporaryDirectory() as out:
-        commands = {
+        for step, arguments in {
             "start Python": ("-c", ""),
             "main.py --help, as a whole": ("main.py", "--help"),
             "start Python and import TensorFlow": ("-c", "import ddlo.backend"),
-        }
-        for _ in range(repeats):
-            step = {name: python(*arguments)[0] for name, arguments in commands.items()}
-            whole, _ = python("main.py", "--out", out)
-            report = json.loads(Path(out, "report.json").read_text())
-            step["make and compile the loop"] = report["compile_seconds"]
-            step["20,000 frames"] = report["loop_seconds"]
-            steps.append(step | {"main.py, as a whole": whole})
-            ratio = report["mean_gain_ratio"]
-            check(low <= ratio <= high, f"main.py: gain ratio {ratio} not in [{low}, {high}]")
-    for name in steps[0]:
-        yield {"step": name} | spread([step[name] for step in steps])
+            "main.py, as a whole": ("main.py", "--out", out),
+        }.items():
+            yield {"step": step} | repeated(repeats, python, *arguments)[1]
+        report = json.loads(Path(out, "report.json").read_text())
+    check_gain_ratio("main.py", 3, report)
+    yield {"step": "make and compile the loop, last time", "seconds": report["compile_seconds"]}
+    yield {"step": "20,000 frames, last time", "seconds": report["loop_seconds"]}
 
 
 # A small process starts the command, because Linux counts the parent's memory as its child's.
@@ -221,29 +197,29 @@ def long(repeats, quick):
         for number in (20_000, 40_000 if quick else 10**6):
             np.savetxt(sizes, task_sizes(range(number), 3, 3), "%d", ",")
             main = ("main.py", "--out", out, f"--frames={number}")
-            for counted, command in {"frames": main, "lines": decide}.items():
-                seconds, output = python("-c", PEAK, *command)
+            for name, counted, command in (("main", "frames", main), ("decide", "lines", decide)):
+                output, seconds = timed(python, "-c", PEAK, *command)
                 _, *lines, peak = output.splitlines()
-                is_whole = command is main or len(lines) == number
+                is_whole = name == "main" or len(lines) == number
                 check(is_whole, f"tools.decide: {len(lines)} of {number} lines")
-                row = {"command": "main" if command is main else "decide", counted: number}
-                row |= {"seconds": seconds, "peak_mb": 1.024e-3 * int(peak)}
-                yield row | {"per_second": number / seconds}
+                row = {"command": name, counted: number, "seconds": seconds}
+                yield row | {"peak_mb": 1.024e-3 * int(peak), "per_second": number / seconds}
 
 
 PARTS = {part.__name__: part for part in (loop, growth, latency, utility, wpmec, startup, long)}
 
 
-def spread(seconds):
-    """Return the median, the least and the most of times, as a dict."""
-    low, high = min(seconds), max(seconds)
-    return {"seconds": float(np.median(seconds)), "seconds_least": low, "seconds_most": high}
+def check_gain_ratio(name, net_num, row):
+    """Raise ValueError unless the mean gain ratio is one of K = net_num."""
+    (low, high), ratio = GAIN_RATIO[net_num], row["mean_gain_ratio"]
+    check(low <= ratio <= high, f"{name}: gain ratio {ratio} not in [{low}, {high}]")
 
 
 def repeated(repeats, function, *arguments):
-    """Call a function repeatedly; return the first result and the `spread` of the times."""
+    """Call a function repeatedly; return the first result, and the median and range of the times."""
     results, seconds = zip(*(timed(function, *arguments) for _ in range(repeats)))
-    return results[0], spread(seconds)
+    times = float(np.median(seconds)), min(seconds), max(seconds)
+    return results[0], dict(zip(("seconds", "seconds_least", "seconds_most"), times))
 
 
 @cache
@@ -255,8 +231,8 @@ def gemm():
 
 
 def python(*arguments):
-    """Run Python in the package's folder; return the seconds and what it prints."""
+    """Run Python in the package's folder; return what it prints."""
     options = {"cwd": Path(__file__).parents[2], "capture_output": True, "text": True}
-    done, seconds = timed(subprocess.run, [sys.executable, *arguments], check=False, **options)
+    done = subprocess.run([sys.executable, *arguments], check=False, **options)
     check(done.returncode == 0, f"python {' '.join(arguments)[:40]}: {done.stderr[-300:]}")
-    return seconds, done.stdout
+    return done.stdout

@@ -25,25 +25,6 @@ def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
     return Q
 
 
-def decide_by_hand(d, weights, network):
-    """Decide a frame (1, N*M) as DDLO does, in NumPy without any check; return k and x*.
-
-    `weights` are float64, w (K, n_in, n_out) and b (K, 1, n_out) of two hidden layers and the output;
-    the network is a MUMT with the released constants.
-    """
-    w1, b1, w2, b2, w3, b3 = weights
-    h = np.maximum((10 * d - 200) @ w1 + b1, 0)
-    candidates = (np.maximum(h @ w2 + b2, 0) @ w3 + b3)[:, 0] > 0
-    x, d = candidates.reshape(-1, network.N, network.M), d.reshape(network.N, network.M)
-    b = d * 8 * 2**20
-    energy = np.where(x, b * 2.92e-7, b * 3.25e-7).sum(axis=(1, 2))
-    local = np.where(x, 0, b * 4.75e-7).sum(axis=2)
-    offload = d / (network.uplink_bandwidth / network.N) + b * 1900 / 1e10
-    delay = np.maximum(local, np.where(x, offload, 0).sum(axis=2))
-    k = (energy + delay.sum(axis=1)).argmin()
-    return k, candidates[k]
-
-
 def plain_rate(gains, decision, weights):
     """Return R of a WPMEC in bit/s, device by device: the price of time by bisection."""
     devices = list(zip(gains.tolist(), decision.tolist(), weights.tolist()))
@@ -67,6 +48,5 @@ class PlainWPMEC(WPMEC, compiled=False):
 
     def compute_Q(self, gains, decision):
         """Return Q = 1/R in s/bit, float64, of gains and decisions (..., N)."""
-        return 1 / np.vectorize(plain_rate, signature="(n),(n),(n)->()")(
-            gains, decision, self.weights
-        )
+        rate = np.vectorize(plain_rate, signature="(n),(n),(n)->()")
+        return 1 / rate(gains, decision, self.weights)
