@@ -6,6 +6,7 @@ python main.py --net-num 10 --learning-rate 0.001    change any of the parameter
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -121,10 +122,10 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     from ddlo import plots, report
     from ddlo.checkpoint import Checkpoint, make_net, resumed
     from ddlo.data import Data
-    from ddlo.files import output_folder, write_json
+    from ddlo.files import output_folder, write_json, write_mat
     from ddlo.loop import fast_loop, run_frames, starting
 
-    clock, p = report.Clock(), resumed(parameters)
+    started, p = perf_counter(), resumed(parameters)
     network = as_network(make_network(p) if network is None else network)
     data = Data.load(p.data, network) if data is None else Data.given(data, network)
     index, tests = data.time_frames(p.frames)
@@ -133,21 +134,21 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
             net = make_net(p, network, data.training, candidates)
             ddlo = algorithm(net, network, p.recombine)
             checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)
-            clock.lap()
+            ready = perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
-            clock.lap("compile_seconds")
+            compiled = perf_counter()
         history = run_frames(loop, ddlo, data, index, checkpoint=checkpoint)
-        clock.lap("loop_seconds")
+        done = perf_counter()
 
         history |= report.energy_and_delay(network, data.states, history)
         numbers, baselines = report.make_report(history, tests, network, data, p.seed)
         plots.plot_history(history, tests, folder, baselines)
         net.plot_cost(folder / "training_cost")
         net.save(folder / "model.npz")
-        report.save_history(folder / "history.mat", history, net.cost_his)
+        write_mat(folder / "history.mat", history | {"costs": np.array(net.cost_his)})
         metadata = {"network": describe_network(network), "device": device} | report.versions()
         write_json(folder / "parameters.json", asdict(p) | metadata)
-        numbers |= clock.seconds(p.frames)
+        numbers |= report.seconds(started, ready, compiled, done, p.frames)
         write_json(folder / "report.json", numbers)
     if checkpoint:
         checkpoint.remove()

@@ -231,7 +231,7 @@ def checked(content, network):
         bandwidth = content.get("bandwidth", "equal")
         expected = "optimal" if isinstance(network, JointMUMT) else "equal"
         if bandwidth != expected:
-            found = checks.quoted(bandwidth)
+            found = checks.shortened(bandwidth)
             raise ValueError(f"the file must be for {expected} bandwidth, got {found}; {GENERATE}")
     if others := differences(content.get("network"), network):
         others = checks.shortened(others)

@@ -1,6 +1,7 @@
 """The report of a run: numbers, versions, and training costs for TensorBoard."""
 
 import functools
+import json
 import os
 import platform
 import subprocess
@@ -13,7 +14,6 @@ import numpy as np
 from ddlo import FRAMES_PER_CALL
 from ddlo.baselines import LABELS, baselines, best_fixed
 from ddlo.data import MEASURES
-from ddlo.files import write_mat
 
 
 def make_report(history, tests, network, data, seed):
@@ -61,7 +61,7 @@ def make_report(history, tests, network, data, seed):
             for name in LABELS
             if name in decisions
         }
-    return _plain(report), everywhere
+    return json.loads(json.dumps(report, default=np.generic.item)), everywhere
 
 
 def energy_and_delay(network, states, history):
@@ -121,25 +121,14 @@ def print_report(report, out):
     print("\n".join(f"{heading:{width}}{text}" for heading, text in lines))
 
 
-class Clock:
-    """The times of a run, in seconds."""
-
-    def __init__(self):
-        self.started = self.last = time.perf_counter()
-        self.laps = {}
-
-    def lap(self, name=None):
-        """End a lap; one with a name is reported."""
-        now = time.perf_counter()
-        if name:
-            self.laps[name] = now - self.last
-        self.last = now
-
-    def seconds(self, frames):
-        """Return the times for a report."""
-        per_frame = self.laps["loop_seconds"] / frames
-        total = time.perf_counter() - self.started
-        return self.laps | {"seconds_per_frame": per_frame, "total_seconds": total}
+def seconds(started, ready, compiled, done, frames):
+    """Return the times of a run for its report, from the clock at these events."""
+    return {
+        "compile_seconds": compiled - ready,
+        "loop_seconds": done - compiled,
+        "seconds_per_frame": (done - compiled) / frames,
+        "total_seconds": time.perf_counter() - started,
+    }
 
 
 def versions():
@@ -168,11 +157,6 @@ def commit():
         return None
 
 
-def save_history(path, history, costs):
-    """Write the history of run_frames and training costs (K lists) to a MATLAB v5 file."""
-    write_mat(path, history | {"costs": np.array(costs)})
-
-
 def log_costs(folder, costs, steps):
     """Write training costs (training steps, K) for TensorBoard, after the first `steps` steps."""
     from ddlo.backend import tf
@@ -193,10 +177,3 @@ def _log_writer(folder):
     from ddlo.backend import tf
 
     return tf.summary.create_file_writer(str(folder))
-
-
-def _plain(value):
-    """Return a dict of NumPy's numbers as one of Python's."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
