@@ -22,9 +22,8 @@ BISECTIONS = 50  # of the price of bandwidth: enough to be exact within rounding
 class JointMUMT(MUMT, compiled=True):
     """A MUMT in which each decision has its best bandwidth allocation.
 
-    Parameters, methods and errors are those of MUMT. `costs` returns five: the offload delay lacks the
-    upload, and the fifth is the weighted delay of an upload at the full uplink. An uplink_bandwidth of
-    shape (N, 1) is the rate of each user at the full uplink.
+    `costs` returns five: the offload delay lacks the upload, and the fifth is the weighted delay of an
+    upload at the full uplink. An uplink_bandwidth of shape (N, 1) is each user's rate at that.
     """
 
     @property
@@ -54,11 +53,7 @@ class JointMUMT(MUMT, compiled=True):
         return energy + xp.maximum(local, offload + root / level[..., None])
 
     def recombine(self, costs, candidates, best, xp=np):
-        """Return decisions (B, N*M), each user's best part of candidates (C, B, N*M).
-
-        Candidates allocate the bandwidth differently. So all parts pay for it at the price of one
-        candidate, the best (B, N*M).
-        """
+        """Return as MUMT; all parts pay for bandwidth at its price in the best candidate (B, N*M)."""
         _, local, offload, upload = self.user_costs(costs, best, xp)
         level = water_level(local - offload, upload, xp)[2]
         parts = at_price(self.user_costs(costs, candidates, xp), level[..., None], xp)[0]
@@ -67,10 +62,7 @@ class JointMUMT(MUMT, compiled=True):
     # What else there is to know of a decision
 
     def bandwidth_allocation(self, task_size, decision):
-        """Return each user's bandwidth that makes Q least, in MB/s: float64 (..., N).
-
-        Users with nothing to send get 0, and the rest of the uplink stays free if nobody gains from it.
-        """
+        """Return each user's bandwidth that makes Q least, in MB/s, 0 with nothing to send: (..., N)."""
         task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
         # Any positive weight of delay gives the same shares; without one any share will do.
         weighted = copy.copy(self)
@@ -106,9 +98,8 @@ class JointMUMT(MUMT, compiled=True):
 
         The bound is the greatest value of the Lagrangian dual: each user takes the best of 2**M
         decisions and pays for bandwidth, all at the same price, which is found by bisection. The
-        decision is the users' choice at that price (the dual heuristic); its distance to the bound
-        limits its optimality gap. Takes task sizes in MB, (N*M,) or (B, N*M). Raises ValueError as
-        `optimum`, and for a subclass with another utility.
+        decision is the users' choice at that price. Takes task sizes in MB, (N*M,) or (B, N*M). Raises
+        ValueError as `optimum`, and for a subclass with another utility.
         """
         task_size = checks.block("task_size", self.check_state(task_size))
         check_enumerable(self.N, self.M)
@@ -165,12 +156,10 @@ def water_level(slack, upload, xp=np):
     """Share the uplink so that the sum of the users' weighted delays is least: water-filling.
 
     With a share of the uplink user n's upload takes upload[n]/share; beyond slack[n] faster uploads
-    gain nothing; both are (..., N). So the share is min(level*root[n], cap[n]) with root = sqrt(upload)
-    and cap = upload/slack (infinite without slack), at the level where the shares sum to 1. The sum is
-    concave and piecewise linear in the level. Newton's method climbs it from the piece where no user is
-    at the cap, and reaches the exact level in at most N steps.
-
-    Returns root and cap (..., N), and the level (...), positive.
+    gain nothing. So the share is min(level*root[n], cap[n]) with root = sqrt(upload) and cap =
+    upload/slack (infinite without slack), at the level where the shares sum to 1. The sum is concave
+    and piecewise linear in the level: Newton's method, from the piece where no user is at the cap,
+    reaches the exact level in at most N steps. Returns root and cap (..., N), and the level (...) > 0.
     """
     root = xp.sqrt(upload)
     limited = slack > 0
@@ -212,8 +201,7 @@ def loop_while(condition, step, values, xp):
 def at_price(user_costs, level, xp=np):
     """Return users' parts of Q including the price of bandwidth, and their shares: two of (..., N).
 
-    `user_costs` come from JointMUMT.user_costs. The price of the full uplink, in J, is 1/level**2; the
-    best share at this price is min(level*root[n], cap[n]), as in `water_level`.
+    The price of the full uplink is 1/level**2 J; the best share is then that of `water_level`.
     """
     energy, local, offload, upload = user_costs
     slack, paid = local - offload, xp.sqrt(upload) / level

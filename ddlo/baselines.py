@@ -21,9 +21,9 @@ MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
 def best_fixed(network, state):
     """Return the decision, int32 (N*M,), with the least mean Q over states (B, S).
 
-    Hindsight baseline: it sees all frames first. Learning should beat it. Found user by user with 2**M
-    decisions each if Q is separable, else among all 2**(N*M), both up to 12 tasks; beyond that by
-    coordinate descent, which may miss a better one. Looks at evenly spaced frames if all take too long.
+    Hindsight baseline: it sees all frames first. Learning should beat it. Found user by user if Q is
+    separable, else among all 2**(N*M), both up to 12 tasks; beyond that by coordinate descent, which
+    may miss a better one. Looks at evenly spaced frames if all take too long.
     """
     state = np.atleast_2d(np.asarray(state, float))
     tasks = network.N * network.M
@@ -101,6 +101,5 @@ def frames(network, state):
 
 
 def _evenly_spaced(states, number):
-    """Return this number of states, or all if there are fewer."""
     number = min(len(states), max(1, number))
     return states[np.linspace(0, len(states) - 1, number).astype(int)]

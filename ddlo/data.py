@@ -51,7 +51,6 @@ class Data(NamedTuple):
             raise ValueError(f"data must be (states, gain_min), got {len(parts)} parts")
         states, gain_min, reference = (*parts, None, None)[:3]
         states = check_states("states", states, network)
-        check_network(network, states)
         if gain_min is None:
             return cls(states)
         gain_min = vector("gain_min", gain_min, len(states))
@@ -69,11 +68,10 @@ class Data(NamedTuple):
             checks.integer("samples", samples)
             if not network.has_task_sizes:
                 raise ValueError(
-                    f"the states of {kind_of(network)} are not task sizes: give states"
+                    f"{kind_of(network)} has other states than task sizes: give states"
                 )
             states = task_sizes(range(samples), network.N, network.M, sizes, seed)
         states = check_states("task_size", states, network, least=1)
-        check_network(network, states)
         gain_min = np.empty(len(states))
         gain_mode = np.empty((len(states), network.N * network.M), np.int32)
         with tqdm(total=len(states), unit=" samples", disable=None) as bar:
@@ -194,14 +192,15 @@ def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
 
 
 def check_states(name, states, network, least=2):
-    """Return states as a float64 array (samples, S), at least `least` of them."""
+    """Return states as a float64 array (samples, S), at least `least`, that the network can score."""
     states = checks.array(name, states)
     if states.ndim != 2 or states.shape[1] != network.state_size or len(states) < least:
         raise ValueError(
             f"{name} must have shape (samples, {network.state_size}) with at least {least} samples, for "
             f"{network}, got {states.shape}"
         )
-    return checks.finite(name, states)
+    check_network(network, checks.finite(name, states))
+    return states
 
 
 def vector(name, values, length):
@@ -238,7 +237,6 @@ def checked(content, network):
         raise ValueError(f"the file is for another network: {others}; {GENERATE}")
     tasks = network.N * network.M
     states = check_states("task_size", rows(content["task_size"], network.state_size), network)
-    check_network(network, states)
     gain_min = vector("gain_min", content["gain_min"], len(states))
     gain_mode = rows(content["gain_mode"], tasks)
     gain_mode = checks.array("gain_mode", gain_mode, shape=(len(states), tasks))

@@ -222,9 +222,8 @@ def open_lines(path, tasks):
 def parse_sizes(line, tasks, number):
     """Return the task sizes in a line of text, a list of float; [] if it is empty, None if a header.
 
-    Semicolons, tabs, commas or blanks separate them, whichever of these comes first in this order.
-    Line number 1 is a header if it has no number, or if it is 0,1,2,..., the default of pandas. Raises
-    ValueError that names the line unless there are `tasks` sizes, all valid.
+    The first of semicolon, tab, comma and blank that occurs separates them. Line number 1 is a header
+    if it has no number, or is 0,1,2,..., as of pandas. Raises ValueError for other sizes than `tasks`.
     """
     separator = next((mark for mark in ";\t," if mark in line), None)
     cells = [cell.strip() for cell in line.split(separator)]

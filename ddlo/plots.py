@@ -79,9 +79,8 @@ def rolling_mean(values, window):
 
 
 def plot_history(history, tests, folder=None, baselines=None):
-    """Plot the gain ratio of a history, or its difference or utility, as a rolling mean.
+    """Plot the gain ratio of a history, or its difference or utility, as a rolling mean and range.
 
-    A band shows the rolling minimum and maximum; a line marks the last `tests` frames, the test.
     `baselines` are utilities (frames,) by name to plot beside it. Saved to `folder` as gain_ratio,
     difference or Q, as PNG, PDF and CSV, or else shown in a window.
     """

@@ -29,11 +29,11 @@ def make_report(history, tests, network, data, seed):
     decisions = baselines(network, data.states[test], fixed, seed)
     utilities = {name: network.compute_Q(data.states[test], x) for name, x in decisions.items()}
     means = {name: data.compare(values, test).mean() for name, values in utilities.items()}
-    distinct = len(np.unique(decision, axis=0))
+    distinct, reference = len(np.unique(decision, axis=0)), data.reference
     report = {
         "frames": len(index),
         "test_frames": tests,
-        "reference": data.reference,
+        "reference": reference,
         "measure": measure,
         "distinct_decisions": distinct,
         f"mean_{measure}": data.compare(Q, test).mean(),
@@ -43,9 +43,9 @@ def make_report(history, tests, network, data, seed):
         "mean_utility": {"ddlo": Q.mean()},
     }
     if data.gain_min is not None:
-        report["mean_utility"][data.reference] = data.gain_min[test].mean()
-        is_optimum = data.reference == "optimum"
-        report["optimal_share"] = data.optimal_share(Q, test) if is_optimum else None
+        report["mean_utility"][reference] = data.gain_min[test].mean()
+        share = data.optimal_share(Q, test) if reference == "optimum" else None
+        report["optimal_share"] = share
     report["mean_utility"] |= {name: values.mean() for name, values in utilities.items()}
     if measure == "gain_ratio":
         # As released: the sum lacks the last frame, but the mean counts it.
@@ -55,12 +55,10 @@ def make_report(history, tests, network, data, seed):
             report[f"mean_{name}"] = history[name][-tests:].mean()
     everywhere = {}
     if data.gain_min is None:
-        decisions = baselines(network, data.states[index], fixed, seed)
-        everywhere = {
-            name: network.compute_Q(data.states[index], decisions[name])
-            for name in LABELS
-            if name in decisions
-        }
+        states = data.states[index]
+        decisions = baselines(network, states, fixed, seed)
+        shown = [name for name in LABELS if name in decisions]
+        everywhere = {name: network.compute_Q(states, decisions[name]) for name in shown}
     return json.loads(json.dumps(report, default=np.generic.item)), everywhere
 
 
@@ -85,11 +83,9 @@ def print_report(report, out):
     r, measure = report, report["measure"]
     digits = 5 if measure == "gain_ratio" else 4
     name = MEASURES[measure].format(reference=r["reference"])
-    ddlo = f"{r[f'mean_{measure}']:.{digits}f}"
+    test = f"in the {r['test_frames']} test frames, the last of {r['frames']}"
     rules = [f"{r['rules'][key]:.{digits}f} {LABELS[key]}" for key in LABELS if key in r["rules"]]
-    lines = [
-        (f"mean {name}", f"{ddlo} in the {r['test_frames']} test frames, the last of {r['frames']}")
-    ]
+    lines = [(f"mean {name}", f"{r[f'mean_{measure}']:.{digits}f} {test}")]
     if measure == "gain_ratio":
         lines.append(("", f"{r['released_gain_ratio']:.5f} by the released package's formula"))
     elif measure == "difference":
@@ -102,13 +98,10 @@ def print_report(report, out):
         if r["optimal_share"] is not None:
             optimal = f"{r['optimal_share']:.1%} of the test frames"
         lines.append(("optimal decisions", optimal))
-    most = max(map(abs, r["mean_utility"].values()))
-    spec = ".2f" if most >= 10 else ".4g"
+    lines.append(("distinct decisions", f"{r['distinct_decisions']} in the test frames"))
+    spec = ".2f" if max(map(abs, r["mean_utility"].values())) >= 10 else ".4g"
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
-    lines += [
-        ("distinct decisions", f"{r['distinct_decisions']} in the test frames"),
-        ("mean utility (J)" if "mean_energy" in r else "mean utility", utility),
-    ]
+    lines.append(("mean utility (J)" if "mean_energy" in r else "mean utility", utility))
     if "mean_energy" in r:
         sums = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
         lines.append(("energy, delay", sums))

@@ -171,8 +171,6 @@ def startup(repeats, quick):
     """What `python main.py` does, step by step and as a whole"""
     with TemporaryDirectory() as out:
         for step, arguments in {
-            "start Python": ("-c", ""),
-            "main.py --help, as a whole": ("main.py", "--help"),
             "start Python and import TensorFlow": ("-c", "import ddlo.backend"),
             "main.py, as a whole": ("main.py", "--out", out),
         }.items():
