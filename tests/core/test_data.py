@@ -109,32 +109,32 @@ def test_data_set_with_a_lower_bound(tmp_path):
 # Custom networks
 
 
-def test_data_set_for_compute_Q_alone(tmp_path):
-    Data.generate(OnlyQ(2, 2), 20).save(tmp_path / "own.mat", OnlyQ(2, 2))
-    task_size, gain_min, reference, _ = Data.load(tmp_path / "own.mat", OnlyQ(2, 2))
-    np.testing.assert_array_equal(gain_min, MUMT(2, 2).optimum(task_size)[0])
-    assert reference == "optimum"
-    with pytest.raises(ValueError, match="got 13"):
-        Data.generate(OnlyQ(1, 13), 20)
-
-
-class OwnReference(OnlyQ):
-    def reference(self, task_size):
-        x = np.ones(task_size.shape)
-        return self.compute_Q(task_size, x), x, "full offloading"
-
-
 class OwnOptimum(OnlyQ):
     def optimum(self, task_size):
         x = np.ones(task_size.shape)
         return self.compute_Q(task_size, x), x
 
 
-@pytest.mark.parametrize("kind, word", [(OwnReference, "full offloading"), (OwnOptimum, "optimum")])
-def test_optimum_or_reference_of_a_custom_network(tmp_path, kind, word):
-    Data.generate(kind(5, 3), 20).save(tmp_path / "own.mat", kind(5, 3))
-    task_size, gain_min, reference, _ = Data.load(tmp_path / "own.mat", kind(5, 3))
-    np.testing.assert_array_equal(gain_min, MUMT(5, 3).compute_Q(task_size, np.ones(15)))
+class OwnReference(OwnOptimum):
+    def reference(self, task_size):
+        return *self.optimum(task_size), "full offloading"
+
+
+@pytest.mark.parametrize(
+    "network, word",
+    [
+        (OnlyQ(2, 2), "optimum"),
+        (OwnOptimum(5, 3), "optimum"),
+        (OwnReference(5, 3), "full offloading"),
+    ],
+)
+def test_optimum_or_reference_of_a_custom_network(tmp_path, network, word):
+    Data.generate(network, 20).save(tmp_path / "own.mat", network)
+    task_size, gain_min, reference, _ = Data.load(tmp_path / "own.mat", network)
+    released, x = MUMT(network.N, network.M), np.ones(task_size.shape)
+    optimum = released.optimum(task_size)[0]
+    expected = optimum if type(network) is OnlyQ else released.compute_Q(task_size, x)
+    np.testing.assert_array_equal(gain_min, expected)
     assert reference == word
 
 
@@ -218,21 +218,14 @@ def test_load_refuses_bad_arrays(tmp_path, network, name, change):
         Data.load(tmp_path / "bad.mat", network)
 
 
-def test_load_refuses_the_optimum_of_another_network():
-    with pytest.raises(ValueError, match="gain_min .* other constants"):
-        Data.load(DATA, MUMT(3, 3, delay_weight=2))
-
-
-# Precision and other formats
-
-
-def test_gain_min_in_single_precision(tmp_path, network, published):
+def test_gain_min_in_single_precision_or_of_another_network(tmp_path, network, published):
     changed(gain_min=np.float32)(tmp_path / "data.mat")
     gain_min = Data.load(tmp_path / "data.mat", network).gain_min
     np.testing.assert_array_equal(gain_min, published[1][:40])  # the exact one, from gain_mode
     changed(gain_min=lambda a: (1 + 2e-7) * a)(tmp_path / "data.mat")
-    with pytest.raises(ValueError, match="gain_min of sample"):
-        Data.load(tmp_path / "data.mat", network)
+    for path, other in ((tmp_path / "data.mat", network), (DATA, MUMT(3, 3, delay_weight=2))):
+        with pytest.raises(ValueError, match="gain_min of sample .* other constants"):
+            Data.load(path, other)
 
 
 def write_v73(path, data):
@@ -300,6 +293,8 @@ def test_sizes_of_other_ranges_and_seeds():
 
 
 def test_optima_of_given_task_sizes(tmp_path, network):
+    with pytest.raises(ValueError, match="got 13"):
+        Data.generate(OnlyQ(1, 13), 20)
     d = [[10, 0, 25.5] * 3, [1, 2, 3] * 3]
     Data.generate(network, states=d).save(tmp_path / "data.mat", network)
     task_size, gain_min, *_ = Data.load(tmp_path / "data.mat", network)
