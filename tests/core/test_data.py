@@ -33,6 +33,7 @@ def digests(data):
 def test_published_data_set_as_committed_and_as_generated(tmp_path, network):
     committed = scipy.io.loadmat(DATA)
     assert digests(committed) == SHA256 and DATA.stat().st_size < 500_000
+    np.testing.assert_array_equal(Data.load(DATA, network).gain_min, committed["gain_min"][0])
     Data.generate(network, 20000).save(tmp_path / "made.mat", network)
     made = scipy.io.loadmat(tmp_path / "made.mat")
     assert digests(made) == SHA256 and set(made) - set(committed) == {"network"}
