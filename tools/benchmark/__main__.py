@@ -18,6 +18,7 @@ from ddlo.command_line import command_line
 from ddlo.files import output_folder, write_json
 from ddlo.plots import new_figure, save, styled
 from ddlo.report import versions, versions_text
+from experiments.plots import log_axis
 from experiments.runs import machine
 from experiments.tables import markdown_table
 
@@ -66,9 +67,10 @@ def plot(grows, rows, path):
     arithmetic = "matrix products alone, at one core's rate"
     axes.plot(x, rows.arithmetic_seconds, "k--", label=arithmetic)
     frames = "" if grows == "frames" else f" for {rows.frames.iloc[0]:,} time frames"
-    axes.set(xlabel=GROWTH[grows][0], ylabel=f"Time{frames} (s)", xscale="log", yscale="log")
+    axes.set(xlabel=GROWTH[grows][0], ylabel=f"Time{frames} (s)")
+    log_axis(axes.xaxis)
+    log_axis(axes.yaxis)
     axes.set_xticks(x, [f"{value:,}" for value in x])
-    axes.set_xticks([], minor=True)
     axes.legend()
     save(figure, path)
     rows.dropna(axis=1).to_csv(f"{path}.csv", index=False)
