@@ -68,7 +68,7 @@ class Data(NamedTuple):
             checks.integer("samples", samples)
             if not network.has_task_sizes:
                 raise ValueError(
-                    f"{kind_of(network)} has other states than task sizes: give states"
+                    f"the states of {kind_of(network)} are not task sizes: give states"
                 )
             states = task_sizes(range(samples), network.N, network.M, sizes, seed)
         states = check_states("task_size", states, network, least=1)
