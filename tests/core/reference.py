@@ -5,6 +5,7 @@ import scipy.io
 from hypothesis import strategies as st
 
 from main import Parameters
+from memory import MemoryDNN
 from MUMT import MUMT
 
 from ..conftest import DATA
@@ -80,6 +81,34 @@ class Profit(MUMT):
 
     def compute_Q(self, task_size, decision):
         return super().compute_Q(task_size, decision) - 1000
+
+
+class Weighted(MUMT, compiled=True):
+    """Users with weights of their own, of whom user 1 may not offload; the DNNs' inputs are d / 10."""
+
+    def __init__(self, N, M):
+        super().__init__(N, M, delay_weight=np.arange(1.0, N + 1)[:, None])
+
+    @staticmethod
+    def scale(task_size):
+        return task_size / 10
+
+    def allowed(self, costs, decision, xp=np):
+        return decision * np.repeat([0.0, 1.0], [self.M, (self.N - 1) * self.M])
+
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, self.allowed(None, np.asarray(decision)))
+
+    def utility(self, costs, decision, xp=np):
+        return super().utility(costs, self.allowed(costs, decision, xp), xp)
+
+
+class Tanh(MemoryDNN, compiled=True):
+    """Other layers."""
+
+    def forward(self, weights, h, xp=np):
+        w1, b1, w2, b2 = weights
+        return xp.tanh(h @ w1 / 100 + b1[:, None]) @ w2 + b2[:, None]
 
 
 def untrained(out, **changes):

@@ -105,18 +105,18 @@ def test_rules_that_do_not_suit_the_dnns_are_refused(rule, message):
 
 
 @pytest.mark.parametrize(
-    "rule, n_out",
+    "n_out, rule",
     [
-        (OrderPreserving(0), 9),
-        (OrderPreserving(11), 9),
-        (NearestNeighbours(0), 3),
-        (NearestNeighbours(9), 3),
-        (NearestNeighbours(100), 99),  # too many comparisons
+        (9, OrderPreserving(0)),
+        (9, OrderPreserving(11)),
+        (3, NearestNeighbours(0)),
+        (3, NearestNeighbours(9)),
+        (99, NearestNeighbours(100)),  # too many comparisons
     ],
 )
-def test_number_of_candidates_out_of_range_is_refused(rule, n_out):
+def test_number_of_candidates_out_of_range_is_refused(n_out, rule):
     with pytest.raises(ValueError, match="K must be"):
-        rule(np.zeros((1, 2, n_out)))
+        MemoryDNN([9, n_out], 1, candidates=rule)
 
 
 @pytest.mark.parametrize("n_out, K", [(1, 2), (4, 1), (4, 9), (6, 64), (9, 10)])

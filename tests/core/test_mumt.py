@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from ddlo.bandwidth import JointMUMT
 from ddlo.enumeration import enumerate_decisions
-from MUMT import MUMT
+from MUMT import MUMT, SYMBOLS
 from tools.benchmark.plain import plain_Q
 
 from ..conftest import DATA
-from .reference import Penalty, frames, utility_of
+from .reference import Penalty, frames
+
+BITS = 8 * 2**20  # of 1 MB
 
 
 def test_published_decisions_have_the_published_utility(network, published):
     task_size, gain_min = published
     gain_mode = scipy.io.loadmat(DATA)["gain_mode"]
     np.testing.assert_array_equal(network.compute_Q(task_size, gain_mode), gain_min)
-    for i in range(0, 20000, 500):
-        assert network.compute_Q(task_size[i], gain_mode[i]) == gain_min[i]
 
 
 def test_utility_by_hand():
@@ -40,46 +40,26 @@ def test_utility_by_hand():
     assert MUMT(1, 2).compute_Q([10, 10], [1, 0]) == pytest.approx(by_hand, rel=1e-12)
 
 
+def test_energy_delays_and_bandwidth_by_hand():
+    network, d, x = MUMT(2, 2, delay_weight=3), [10, 20, 30, 0], [1, 0, 1, 1]
+    energy, local, offload = network.energy_and_delays(d, x)
+    np.testing.assert_allclose(energy, BITS * np.array([10 * 2.92e-7 + 20 * 3.25e-7, 30 * 2.92e-7]))
+    np.testing.assert_allclose(local, [20 * BITS * 4.75e-7, 0])
+    sent = np.array([10, 30])
+    np.testing.assert_allclose(offload, sent / 6.25 + sent * BITS * 1.9e-7)
+    Q = (energy + 3 * np.maximum(local, offload)).sum()
+    assert network.compute_Q(d, x) == pytest.approx(Q, rel=1e-12)
+    assert network.bandwidth_allocation(d, [x, [0, 0, 0, 1]]).tolist() == [[6.25, 6.25], [0, 6.25]]
+
+
 @settings(max_examples=50)
 @given(frames(max_frames=3))
 def test_utility_is_that_of_the_plain_reference_to_the_last_bit(case):
     N, M, d, x = case
     Q = MUMT(N, M).compute_Q(d, x)
-    assert Q.dtype == np.float64 and Q.shape == (len(d),)
+    assert Q.dtype == np.float64
     assert Q.tolist() == [plain_Q(row, decision, N, M) for row, decision in zip(d, x)]
     assert MUMT(N, M).compute_Q(d[0], x[0]) == Q[0]
-
-
-@settings(max_examples=50)
-@given(frames(), st.floats(0, 4), st.floats(1, 100))
-def test_utility_and_bandwidth_with_other_constants(case, beta, CUL):
-    N, M, (d,), (x,) = case
-    network = MUMT(N, M, delay_weight=beta, uplink_bandwidth=CUL)
-    Q = network.compute_Q(d, x)
-    assert Q == pytest.approx(plain_Q(d, x, N, M, beta, CUL), rel=1e-12)
-    c = network.bandwidth_allocation(d, x)
-    assert c.tolist() == [CUL / N if user.any() else 0 for user in x.reshape(N, M)]
-    assert Q == pytest.approx(utility_of(network, d, x, c), rel=1e-12)
-
-
-CONSTANTS = {
-    "local_energy_per_bit": (0, 2),
-    "local_time_per_bit": (0, 2),
-    "transmit_energy_per_bit": (1, 2),
-    "edge_cost_per_bit": (1, 2),
-    "edge_cycles_per_bit": (1, 2),
-    "edge_cpu_rate": (1, 0.5),
-    "uplink_bandwidth": (1, 0.5),
-    "delay_weight": (0, 2),
-}
-
-
-@pytest.mark.parametrize("name", CONSTANTS)
-def test_every_constant_counts(name):
-    x, factor = CONSTANTS[name]
-    released = MUMT(1, 2)
-    other = MUMT(1, 2, **{name: factor * getattr(released, name)})
-    assert other.compute_Q([10, 20], [x, x]) > released.compute_Q([10, 20], [x, x])
 
 
 @pytest.mark.parametrize("model", [MUMT(3, 3), JointMUMT(3, 3)], ids=["equal", "optimal"])
@@ -103,6 +83,61 @@ def test_kinds_of_numbers(network):
     assert type(network.delay_weight) is float
 
 
+# Constants
+
+
+def formula(d, x, El, Tl, et, a, APP, fc, beta, CUL):
+    """Q (B,) of decisions x (B, N, M) on tasks d (B, N, M), as in the paper."""
+    b = BITS * d
+    energy = (x * (a + et) * b + (1 - x) * El * b).sum(axis=2)
+    local = (beta * (1 - x) * Tl * b).sum(axis=2)
+    offload = (beta * x * (d * d.shape[1] / CUL + b * APP / fc)).sum(axis=2)
+    return (energy + np.maximum(local, offload)).sum(axis=1)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 1), (1, 2), (3, 2)])
+def test_constants_of_users_and_tasks(shape):
+    random, constants = np.random.default_rng(0), {}
+    for symbol in ("El", "Tl", "et", "a", "APP", "fc", "beta", "CUL"):
+        several = () if symbol == "CUL" and shape[1:] == (2,) else shape
+        constants[symbol] = getattr(MUMT(1, 1), symbol) * random.uniform(0.5, 2, several)
+    d, x = random.uniform(0, 30, (20, 3, 2)), random.integers(0, 2, (20, 3, 2))
+    network, d6 = MUMT(3, 2, **constants), d.reshape(20, 6)
+    Q = network.compute_Q(d6, x.reshape(20, 6))
+    np.testing.assert_allclose(Q, formula(d, x, **constants), rtol=1e-12)
+    np.testing.assert_array_equal(network.optimum(d6)[0], network.optimum_by_user(d6)[0])
+
+
+@pytest.mark.parametrize("symbol, name", SYMBOLS.items())
+def test_constants_have_two_names(symbol, name):
+    network = MUMT(2, 2, **{symbol: 3})
+    assert network == MUMT(2, 2, **{name: 3}) != MUMT(2, 2)
+    for value, each in ((4, symbol), (5, name)):
+        setattr(network, each, value)
+        assert getattr(network, symbol) == getattr(network, name) == value
+        with pytest.raises(ValueError, match=f"{name} .* got -1"):
+            setattr(network, each, -1)
+    assert network == MUMT(2, 2, **{name: 5})
+    with pytest.raises(AttributeError, match="N "):
+        network.N = 3
+
+
+@pytest.mark.parametrize(
+    "kind, name, value",
+    [
+        (MUMT, "delay_weight", [[1, 2, -1]]),
+        (MUMT, "uplink_bandwidth", np.ones((3, 3))),
+        (JointMUMT, "delay_weight", [[1], [0], [1]]),
+    ],
+)
+def test_constants_that_are_refused(kind, name, value):
+    network = kind(3, 3)
+    for call in (lambda: kind(3, 3, **{name: value}), lambda: setattr(network, name, value)):
+        with pytest.raises(ValueError, match=name):
+            call()
+    assert network == kind(3, 3)  # as before
+
+
 # The optimum
 
 
@@ -119,13 +154,12 @@ def test_optimum_is_the_first_of_the_least_utilities(case):
         assert tuple(mode) == decisions[Q.index(min(Q))]
 
 
-def test_optimum_user_by_user_and_of_one_frame(network, published, monkeypatch):
+def test_optimum_user_by_user_and_of_one_frame(network, published):
     task_size, expected = published
     gain_min, gain_mode, word = network.reference(task_size[7])
     assert type(gain_min) is float and gain_min == expected[7] and word == "optimum"
     assert gain_mode.shape == (9,) and gain_mode.dtype == np.int32
-    monkeypatch.setattr("MUMT.ENUMERATED_TASKS", 8)
-    gain_min, gain_mode = network.optimum(task_size)
+    gain_min, gain_mode = network.optimum_by_user(task_size)
     np.testing.assert_array_equal(gain_min, expected)
     np.testing.assert_array_equal(network.compute_Q(task_size, gain_mode), gain_min)
     published_mode = scipy.io.loadmat(DATA)["gain_mode"]
@@ -136,7 +170,6 @@ def test_optimum_of_a_large_network():
     network = MUMT(30, 5)
     d = np.random.default_rng(0).integers(10, 31, (40, 150))
     gain_min, gain_mode = network.optimum(d)
-    np.testing.assert_array_equal(network.compute_Q(d, gain_mode), gain_min)
     # Left to right, where NumPy sums 30 numbers in another order.
     assert gain_min.tolist() == [plain_Q(row, x, 30, 5) for row, x in zip(d, gain_mode)]
     flips = gain_mode ^ np.eye(150, dtype=int)[:, None]  # no single flip makes it better
@@ -162,27 +195,20 @@ class Priorities(MUMT):
         return np.array([1.0, 2.0, 4.0]) * super().user_utility(costs, decision, xp)
 
 
-@pytest.mark.parametrize("kind", [Penalty, Slowest])
-def test_custom_utility_is_enumerated_and_not_separable(kind):
-    network, d = kind(3, 2), np.random.default_rng(0).integers(10, 31, (5, 6))
-    assert not network.separable
+@pytest.mark.parametrize("kind", [Penalty, Slowest, Priorities])
+def test_optimum_of_a_custom_utility(kind):
+    network, d = kind(3, 2), np.random.default_rng(0).integers(10, 31, (20, 6))
     decisions = np.array(list(itertools.product((0, 1), repeat=6)))
     Q = network.compute_Q(d[:, None], decisions)
     for gain_min, gain_mode in (network.optimum(d), enumerate_decisions(network, d)):
         np.testing.assert_array_equal(gain_min, Q.min(axis=1))
         np.testing.assert_array_equal(gain_mode, decisions[Q.argmin(axis=1)])
     assert (Q.min(axis=1) != MUMT(3, 2).optimum(d)[0]).any()
-    with pytest.raises(ValueError, match=f"{kind.__name__}.*separable.*15"):
-        kind(3, 5).optimum([10] * 15)
-
-
-def test_custom_utility_of_users_is_separable(monkeypatch):
-    network, d = Priorities(3, 3), np.random.default_rng(0).integers(10, 31, (20, 9))
-    assert network.separable
-    enumerated = network.optimum(d)[0]
-    monkeypatch.setattr("MUMT.ENUMERATED_TASKS", 8)
-    np.testing.assert_array_equal(network.optimum(d)[0], enumerated)
-    assert (enumerated > MUMT(3, 3).optimum(d)[0]).all()
+    if kind is Priorities:  # a sum over users
+        np.testing.assert_array_equal(network.optimum_by_user(d)[0], Q.min(axis=1))
+    else:
+        with pytest.raises(ValueError, match=f"{kind.__name__}.*separable.*15"):
+            kind(3, 5).optimum([10] * 15)
 
 
 # Recombined decisions
@@ -217,7 +243,7 @@ def test_constants_of_the_devices_are_those_of_a_measured_phone():
         (network.transmit_energy_per_bit, 1 / bits_per_joule),
     ]:
         assert found == pytest.approx(expected, abs=5e-10)
-    assert network.uplink_bandwidth * 8 * 2**20 == 104_857_600
+    assert network.uplink_bandwidth * BITS == 104_857_600
 
 
 def test_with_1900_cycles_per_byte_at_the_edge_all_is_offloaded(published):
