@@ -287,7 +287,10 @@ def test_utility_is_below_the_optimum_only_by_rounding(gain_min):
 @pytest.mark.parametrize("reference", ["optimum", "lower bound"])
 def test_utility_below_a_bound_is_an_error(tmp_path, network, reference):
     d = frames(100)
-    gain_min = 1.1 * network.optimum(d)[0]
+    optimum = network.optimum(d)[0]
+    rounded = np.ceil(100 * optimum) / 100
+    main.run(untrained(tmp_path / "out"), network, data=(d, rounded, reference))
+    gain_min = 1.1 * optimum
     with pytest.raises(ValueError, match=f"gain_min must be the {reference}"):
         main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, reference))
     report = main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, "my heuristic"))
