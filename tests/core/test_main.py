@@ -168,12 +168,6 @@ def test_joint_bandwidth_by_command_line(tmp_path, monkeypatch, capsys):
 # Runs that are called
 
 
-def test_nothing_is_compiled_without_a_training_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("ddlo.loop.compile_loop", None)
-    main.run(untrained(tmp_path / "out"))
-    assert history_of(tmp_path / "out")["costs"].shape == (3, 0)
-
-
 def test_network_from_python_replaces_the_parameters(tmp_path):
     network = MUMT(4, 2, delay_weight=2)
     Data.generate(network, 100).save(tmp_path / "data.mat", network)

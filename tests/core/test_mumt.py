@@ -172,6 +172,8 @@ def test_optimum_of_a_large_network():
     gain_min, gain_mode = network.optimum(d)
     # Left to right, where NumPy sums 30 numbers in another order.
     assert gain_min.tolist() == [plain_Q(row, x, 30, 5) for row, x in zip(d, gain_mode)]
+    Q = network.compute_Q(np.tile(d, (25, 1)), np.tile(gain_mode, (25, 1)))
+    np.testing.assert_array_equal(Q, np.tile(gain_min, 25))
     flips = gain_mode ^ np.eye(150, dtype=int)[:, None]  # no single flip makes it better
     assert (network.compute_Q(d, flips) >= gain_min).all()
 
