@@ -3,10 +3,8 @@
 import dataclasses
 import json
 import re
-import shutil
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,23 +200,13 @@ def test_killed_process_resumes(tmp_path):
     assert_same_results(out, tmp_path / "whole")
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """The folder of a short run on its own data set, killed after a checkpoint."""
-    folder = tmp_path_factory.mktemp("interrupted")
-    Data.generate(MUMT(3, 3), 30).save(folder / "data.mat", MUMT(3, 3))
-    parameters = SMALL | UNTRAINED | {"checkpoint": 20, "data": folder / "data.mat"}
-    with pytest.MonkeyPatch.context() as patch:
-        killed_after(1, patch, parameters | {"out": folder / "out"})
-    return folder
-
-
 @pytest.fixture
-def interrupted(checkpoint, tmp_path):
-    """A copy of that checkpoint."""
-    (tmp_path / "out").mkdir()
-    shutil.copy(checkpoint / "data.mat", tmp_path)
-    return Path(shutil.copy(checkpoint / "out" / "checkpoint.npz", tmp_path / "out"))
+def interrupted(tmp_path, monkeypatch):
+    """The checkpoint of a short run on its own data set."""
+    data, out = tmp_path / "data.mat", tmp_path / "out"
+    Data.generate(MUMT(3, 3), 30).save(data, MUMT(3, 3))
+    killed_after(1, monkeypatch, SMALL | UNTRAINED | {"checkpoint": 20, "data": data, "out": out})
+    return out / "checkpoint.npz"
 
 
 class Another(MUMT, compiled=True):

@@ -234,8 +234,14 @@ def test_arithmetic_with_decisions_and_negative_states(tmp_path):
     assert "smallest_local" not in report["rules"]
 
 
-def test_network_with_its_own_scale_and_allowed_decisions(tmp_path):
-    network = Weighted(3, 3)
+class WeightedByQ(Weighted):
+    def compute_Q(self, task_size, decision):
+        return super().compute_Q(task_size, decision)
+
+
+@pytest.mark.parametrize("kind", [Weighted, WeightedByQ])
+def test_network_with_its_own_scale_and_allowed_decisions(tmp_path, kind):
+    network = kind(3, 3)
     data = Data.generate(network, samples=100)
     assert not data.gain_mode[:, :3].any()
     main.run(untrained(tmp_path), network, data)
@@ -367,16 +373,6 @@ class OtherAllowed(MUMT):
 def test_methods_that_contradict_compute_Q_are_refused(kind, name, published):
     with pytest.raises(ValueError, match=name):
         check_network(kind(3, 3), published[0][:5])
-
-
-def test_allowed_counts_for_networks_with_compute_Q_only(published):
-    class Own(Weighted):
-        def compute_Q(self, task_size, decision):
-            return super().compute_Q(task_size, decision)
-
-    network, net = Own(3, 3), MemoryDNN([9, 5, 9], 2, seed=0)
-    assert network.scored_by_Q
-    assert not DDLO(net, network).decide(published[0][:5])[1][:, :3].any()
 
 
 @pytest.mark.parametrize(
