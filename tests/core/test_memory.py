@@ -81,6 +81,7 @@ def test_decode_thresholds_the_logits():
     weights = [np.random.default_rng(1).normal(0, 0.3, w.shape) for w in mem.get_weights()]
     mem.decode(h)  # with other weights, which count no more
     mem.set_weights(weights)
+    mem.get_weights()[0][:] = 0  # a copy
     decisions = mem.decode(h)
     assert decisions.shape == (3, 200, 9) and decisions.dtype.kind == "i"
     for k in range(3):
@@ -184,21 +185,6 @@ def test_mini_batches():
 
 
 # Training
-
-
-def test_encode_learns_from_mini_batches_that_it_draws(shared):
-    h, m = frames(519)
-    shared.reset(1)
-    shared.remember(h[:518], m[:518])
-    before = shared.get_weights()
-    shared.encode(h[518:], m[518:])
-    learnt = shared.get_weights()
-    shared.reset(1)
-    shared.remember(h, m)
-    shared.learn(shared.draw(520))
-    for old, new, expected in zip(before, learnt, shared.get_weights(), strict=True):
-        np.testing.assert_array_equal(new, expected)
-        assert (new != old).any()  # get_weights returned a copy
 
 
 def test_reset_gives_a_new_object(shared):
