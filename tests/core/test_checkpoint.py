@@ -231,7 +231,7 @@ def another_rule(logits, xp=np):
         ({"checkpoint": None}, {}, "checkpoint"),
         ({}, {"network": MUMT(3, 3, delay_weight=2), "data": STATES}, "another network"),
         ({}, {"network": Another(3, 3)}, "another network"),
-        ({}, {"data": STATES}, "another data set"),
+        ({}, {"data": (STATES, MUMT(3, 3).optimum(STATES)[0])}, "another data set"),
         ({}, {"candidates": another_rule}, "another candidate rule"),
         ({}, {"algorithm": AnotherDDLO}, "another algorithm"),
     ],
