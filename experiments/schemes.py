@@ -13,6 +13,7 @@ import numpy as np
 from ddlo import checks
 from ddlo.bandwidth import JointMUMT
 from ddlo.baselines import LABELS, all_edge, all_local, best_fixed, frames, smallest_local
+from ddlo.enumeration import in_blocks
 from ddlo.network import describe_network, kind_of
 from MUMT import MUMT
 
@@ -71,15 +72,12 @@ def enumeration_by_user(network, states):
 
 def coordinate_descent(network, states):
     """Start with all tasks local and flip the one that lowers Q the most, until none does."""
-    states = frames(network, states)
-    decision = all_local(network, states)
-    tasks = decision.shape[1]
+    tasks = network.N * network.M
     flips = np.eye(tasks, dtype=np.int32)[:, None]
-    step = max(1, 2**20 // tasks**2)  # frames whose flips take little memory
-    for start in range(0, len(states), step):
-        d, x = states[start : start + step], decision[start : start + step]
-        Q = network.compute_Q(d, x)
-        improving = np.arange(len(d))
+
+    def descend(d):
+        x = all_local(network, d)
+        Q, improving = network.compute_Q(d, x), np.arange(len(d))
         while len(improving):
             flipped = x[improving] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
             Q_flipped = network.compute_Q(d[improving], flipped)
@@ -89,7 +87,9 @@ def coordinate_descent(network, states):
             improving, best, least = improving[better], best[better], least[better]
             x[improving, best] ^= 1
             Q[improving] = least
-    return decision
+        return (x,)
+
+    return in_blocks(descend, frames(network, states), max(1, 2**20 // tasks**2))[0]
 
 
 def random(network, states, seed):
@@ -121,59 +121,43 @@ def milp(network, states):
 
     Raises RuntimeError if it finds no optimum in a minute per frame.
     """
-    from scipy import optimize
-
-    def solve(cost, constraints, least, tasks, alone):
-        delays = len(cost) - tasks
-        # Most frames are solved at the root of the search tree. Trees of frames that are not would
-        # multiply in one program: those frames are solved alone.
-        limit = {"time_limit": SECONDS_OF_A_FRAME} if alone else {"node_limit": 1}
-        return optimize.milp(
-            cost,
-            constraints=optimize.LinearConstraint(constraints, least, np.inf),
-            integrality=np.repeat([1, 0], [tasks, delays]),
-            bounds=optimize.Bounds(0, np.repeat([1, np.inf], [tasks, delays])),
-            options={"mip_rel_gap": 0} | limit,  # the default gap gives up 0.01 % of the utility
-        )
-
-    return _solved(solve, network, states, TASKS_OF_A_MILP)
+    return _solved(network, frames(network, states), TASKS_OF_A_MILP, is_integer=True)
 
 
 def linear_relaxation(network, states):
     """Round the linear relaxation, in which tasks can be split; 0.5 is local. Raises as `milp`."""
-    from scipy import optimize
-
-    def solve(cost, constraints, least, tasks, alone):
-        most = np.repeat([1, np.inf], [tasks, len(cost) - tasks])
-        return optimize.linprog(
-            cost,
-            A_ub=-constraints,
-            b_ub=-least,
-            bounds=np.stack([np.zeros(len(cost)), most], axis=1),
-            method="highs-ds",  # ends in a vertex, where few tasks are split
-        )
-
-    return _solved(solve, network, states, TASKS_OF_AN_LP)
+    return _solved(network, frames(network, states), TASKS_OF_AN_LP, is_integer=False)
 
 
-def _solved(solve, network, task_size, most_tasks, first=0):
+def _solved(network, task_size, most_tasks, is_integer, first=0):
     """Decide by solving programs of up to `most_tasks` tasks: int32 (frames, N*M).
 
     `first` is the number of the first frame, for errors.
     """
-    task_size = frames(network, task_size)
-    tasks = task_size.shape[1]
-    step = max(1, most_tasks // tasks)
+    from scipy import optimize
+
+    step = max(1, most_tasks // task_size.shape[1])
     decision = np.empty(task_size.shape, np.int32)
     for start in range(0, len(task_size), step):
         part = task_size[start : start + step]
-        solution = solve(*_program(network, part), part.size, alone=len(part) == 1)
-        if not solution.success and len(part) > 1:
-            decision[start : start + step] = _solved(solve, network, part, 1, start)
-            continue
-        if not solution.success:
+        cost, constraints, least = _program(network, part)
+        numbers = [part.size, len(cost) - part.size]  # of tasks and of delays
+        # Most frames are solved at the root of the search tree. Trees of frames that are not would
+        # multiply in one program: those frames are solved alone.
+        limit = {"time_limit": SECONDS_OF_A_FRAME} if len(part) == 1 else {"node_limit": 1}
+        solution = optimize.milp(
+            cost,
+            constraints=optimize.LinearConstraint(constraints, least, np.inf),
+            integrality=np.repeat([int(is_integer), 0], numbers),
+            bounds=optimize.Bounds(0, np.repeat([1, np.inf], numbers)),
+            options={"mip_rel_gap": 0} | limit,  # the default gap gives up 0.01 % of the utility
+        )
+        if solution.success:
+            decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
+        elif len(part) > 1:
+            decision[start : start + step] = _solved(network, part, 1, is_integer, start)
+        else:
             raise RuntimeError(f"no optimum of frame {first + start} found: {solution.message}")
-        decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
     return decision
 
 
@@ -215,13 +199,8 @@ def made_for(network, kinds):
     return network
 
 
-def labelled(*schemes):
-    """Return schemes by label."""
-    return {scheme.label: scheme for scheme in schemes}
-
-
 # A new scheme is a function above and a line here.
-SCHEMES = labelled(
+SCHEMES = (
     Scheme("optimum", optimum),
     Scheme("optimum by MILP", milp),
     Scheme("coordinate descent", coordinate_descent),
@@ -233,9 +212,10 @@ SCHEMES = labelled(
     Scheme(LABELS["all_local"], all_local),
 )
 # For shared resources, and to show how long enumeration takes.
-OTHERS = labelled(
+OTHERS = (
     Scheme("dual heuristic", dual_heuristic),
     Scheme("equal-split optimum, bandwidth re-allocated", equal_split_optimum),
     Scheme("enumeration of all decisions", enumeration),
     Scheme("enumeration user by user", enumeration_by_user),
 )
+SCHEMES, OTHERS = ({scheme.label: scheme for scheme in each} for each in (SCHEMES, OTHERS))
