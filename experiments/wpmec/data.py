@@ -1,13 +1,11 @@
 """Channel gains of WPMEC: generated ones, those of the experiments, and DROO's files."""
 
-from pathlib import Path
-
 import numpy as np
 
 from ddlo import checks
-from ddlo.data import Data
+from ddlo.data import Data, check_states
 from ddlo.enumeration import ENUMERATED_TASKS
-from ddlo.files import read_mat
+from ddlo.files import as_path, read_mat
 
 from .network import ROUNDING, WPMEC
 
@@ -66,26 +64,21 @@ def load_gains(path):
     for a missing key, a wrong shape, invalid gains or decisions, or a rate that its decision does not
     reach.
     """
-    path, content = Path(path), read_mat(path)
+    path = as_path("data", path)
+    content = read_mat(path)
     missing = [key for key in KEYS if key not in content]
     if missing:
         found = checks.shortened(", ".join(content)) or "nothing"
         raise ValueError(f"{path} must have {', '.join(KEYS)}, got {found}")
-    h, mode, rate = (checks.array(f"{path}: {key}", content[key]) for key in KEYS)
-    if h.ndim != 2 or len(h) < 2 or mode.shape != h.shape or rate.size != len(h):
-        raise ValueError(
-            f"{path}: input_h, output_mode and output_obj must have shapes (samples, N), (samples, N) and "
-            f"(samples, 1), with at least 2 samples, got {h.shape}, {mode.shape} and {rate.shape}"
-        )
-    rate = rate.ravel()
     try:
-        network = WPMEC(h.shape[1])
+        h, mode, rate = (checks.array(key, np.atleast_2d(content[key])) for key in KEYS)
+        network = WPMEC(h.shape[-1])
+        check_states("input_h", h, network)
+        checks.array("output_mode", mode, shape=h.shape)
+        rate = checks.array("output_obj", rate.ravel(), shape=h.shape[:1])
         Q = network.compute_Q(h, mode)
-        for i in np.flatnonzero(~np.isclose(rate, 1 / Q, rtol=DIGITS, atol=0))[:1]:
-            raise ValueError(
-                f"output_obj of sample {i} must be {1 / Q[i]:.8g} bit/s, that of output_mode, got "
-                f"{rate[i]:.8g}"
-            )
+        is_reached = np.isclose(rate, 1 / Q, rtol=DIGITS, atol=0)
+        checks.every("output_obj", rate, is_reached, "the rates of output_mode in bit/s")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if network.N > ENUMERATED_TASKS:
