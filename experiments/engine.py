@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import pickle
+import re
 import signal
 import sys
 import sysconfig
@@ -13,7 +14,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
-from itertools import cycle
+from itertools import accumulate, cycle
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -53,22 +54,19 @@ class Store:
         write_archive(self.path(run), curves, {"run": identity(run), "metrics": metrics})
 
     def load(self, run):
-        """Return the metrics and curves of a run, or None if it has no file, or another run's."""
-        try:
-            with read_archive(self.path(run), "a finished run") as (curves, text):
-                if text("run") == identity(run):
-                    return text("metrics"), {
-                        k: curves[k] for k in curves.keys() - {"run", "metrics"}
-                    }
-        except (FileNotFoundError, ValueError):  # missing or damaged
-            pass
+        """Return the metrics and curves of a run, or None without a valid file of this run."""
+        archive = read_archive(self.path(run), "a finished run")
+        with suppress(FileNotFoundError, ValueError), archive as (curves, text):
+            if text("run") == identity(run):
+                others = curves.keys() - {"run", "metrics"}
+                return text("metrics"), {name: curves[name] for name in others}
         return None
 
 
 @cache
 def identity(run):
     """Return what a run's results depend on: parameters, data, code and versions, as JSON values."""
-    code = digest(frozenset(modules(run.parameters)))
+    code = digest(modules(run))
     states = None if isinstance(run.states, TaskSizes) else states_digest(run.problem)
     return {"run": run.parameters, "states": states, "code": code, "versions": versions()}
 
@@ -83,15 +81,12 @@ def states_digest(run):
 versions = cache(package_versions)
 
 
-def modules(described):
-    """Return the local modules of the functions and classes in a description."""
-    if isinstance(described, (list, dict)):
-        parts = described.values() if isinstance(described, dict) else described
-        return {"experiments.runs"}.union(*map(modules, parts))
-    name = described.rpartition(".")[0] if isinstance(described, str) else ""
-    while name and name not in sys.modules:  # of a nested class
-        name = name.rpartition(".")[0]
-    return {name} - {""}
+def modules(run):
+    """Return the names of the modules of a run's functions and classes."""
+    names = {"experiments.runs"}
+    for text in re.findall(r'"([\w.]+)\.\w+"', run.key):  # may be of a nested class
+        names |= {*accumulate(text.split("."), "{}.{}".format)}
+    return frozenset(names & sys.modules.keys())
 
 
 @cache
@@ -117,9 +112,12 @@ def source(name):
     if path is None:
         return None
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if not is_main(node)]
-    if name == "main":
-        tree.body = [node for node in tree.body if getattr(node, "name", None) != "Parameters"]
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
+        and not (name == "main" and getattr(node, "name", None) == "Parameters")
+    ]
     package = name if Path(path).name == "__init__.py" else name.rpartition(".")[0]
     imported = set()
     for node in ast.walk(tree):
@@ -129,11 +127,6 @@ def source(name):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             imported |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     return sha256(ast.dump(tree).encode()).hexdigest(), imported
-
-
-def is_main(node):
-    """Whether a statement is `if __name__ == "__main__"`."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 def local_file(name):
@@ -209,7 +202,10 @@ def execute_pickled(pickled, expected):
             raise RuntimeError(
                 "the worker has other code, data or package versions than this process"
             )
-        return execute(run)
+        try:
+            return execute(run)
+        except SystemExit as end:  # would end the worker
+            raise RuntimeError(f"the run called sys.exit({end.code!r})") from None
 
 
 @contextmanager

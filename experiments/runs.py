@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +27,8 @@ from ddlo.scale import Scale
 from main import DDLO, Parameters
 from MUMT import Constants
 
-PUBLISHED_DATA = Path(__file__).parents[1] / "data/MUMT_data_3X3.mat"
 SAMPLES = 20000  # states, unless a run loads or makes others
-UNTRAINED = 500  # time frames before the first training step, whatever the parameters
-# Test frames that are decided one by one to time a decision, at most for these seconds; test frames that
-# DDLO decides at a time; training steps that are timed.
+# Test frames that are timed one by one, at most for these seconds, and as a block; training steps.
 TIMED_FRAMES, TIMED_SECONDS, TIMED_BLOCK, TIMED_STEPS = 100, 0.5, 1000, 30
 # Parameters that do not change what a run finds.
 PROCESS = ("resume", "frozen", "checkpoint", "device", "out", "show")
@@ -80,12 +77,10 @@ class Run(Parameters):
             allowed = (default[name], PUBLISHED_SETTING[name])
             if self.network is not None and getattr(self, name) not in allowed:
                 raise ValueError(f"{name} has no effect beside network: set it in the network")
-        for name in ("states", "candidates", "scale"):
-            value = getattr(self, name)
-            if not callable(value) and (value is not None or name == "states"):
-                raise ValueError(f"{name} must be a function, got a {type(value).__name__}")
-        if self.scheme is not None and not callable(getattr(self.scheme, "decide", None)):
+        if self.scheme is not None and not hasattr(self.scheme, "decide"):
             raise ValueError(f"scheme must be a Scheme, got {checks.quoted(self.scheme)}")
+        if not callable(self.states):
+            raise ValueError(f"states must be a function, got a {type(self.states).__name__}")  # noqa: TRY004
 
     @property
     def learns(self):
@@ -109,8 +104,8 @@ class Run(Parameters):
     def problem(self):
         """The run's networks, states and frames, as a run: equal problems share their references."""
         (_, first), *_ = self.networks
-        problem = {"data": self.data, "later": self.later, "states": self.states}
-        return Run(network=first, frames=self.frames, **problem)
+        problem = {name: getattr(self, name) for name in ("data", "later", "states", "frames")}
+        return Run(network=first, **problem)
 
     @property
     def compiled(self):
@@ -137,7 +132,7 @@ class Run(Parameters):
     @cached_property
     def key(self):
         """The parameters as a text: equal runs have the same."""
-        return json.dumps(self.parameters, sort_keys=True)
+        return json.dumps(self.parameters, sort_keys=True, ensure_ascii=False)
 
     def __eq__(self, other):
         return isinstance(other, Run) and self.key == other.key
@@ -161,18 +156,10 @@ PUBLISHED_SETTING = vars(Constants()) | {
     "tasks": 3,
     "bandwidth": "equal",
     "uplink": 100,
-    "net_num": 3,
-    "hidden": (120, 80),
-    "learning_rate": 0.01,
-    "training_interval": 10,
-    "batch_size": 128,
-    "memory_size": 1024,
-    "flips": 0,
-    "user_flips": 0,
-    "recombine": False,
-    "seed": 0,
-    "frames": 20000,
 }
+PUBLISHED_SETTING |= {"net_num": 3, "hidden": (120, 80), "learning_rate": 0.01, "memory_size": 1024}
+PUBLISHED_SETTING |= {"training_interval": 10, "batch_size": 128, "frames": 20000, "seed": 0}
+PUBLISHED_SETTING |= {"flips": 0, "user_flips": 0, "recombine": False}
 
 
 def released(**changes):
@@ -206,40 +193,22 @@ def describe(value):
             _, *parts = value.__reduce_ex__(4)
         except TypeError as error:
             raise ValueError(f"a run needs objects that can be pickled: {error}") from error
-        kinds = type(value).__mro__[:-1]
-        return [describe(kinds), [constants(kind) for kind in kinds], describe(parts)]
+        return [describe(type(value).__mro__[:-1]), describe(parts)]
     if "<" in name:
         raise ValueError(f"a run's functions must be at the top level of a module, got {name}")
     return f"{value.__module__}.{name}"
 
 
-def constants(kind):
-    """Return the numbers, texts, lists and arrays among the attributes of a class, described."""
-    simple = (bool, int, float, str, tuple, list, np.ndarray)
-    values = {name: value for name, value in vars(kind).items() if isinstance(value, simple)}
-    return {name: describe(value) for name, value in values.items() if name[:2] != "__"}
-
-
 def execute(run):
-    """Execute a run.
+    """Execute a run; return its metrics, a dict, and curves, float32 arrays by name.
 
-    Returns
-    -------
-    dict
-        Metrics of the test frames: mean_gain_ratio; gain_ratio_5th_percentile; optimal_share;
-        mean_utility, in `unit`; excess, of the mean utility over that of the reference, relative;
-        ms_per_frame, the median time of one decision, and ms_per_frame_batched; test_frames; reference,
-        the denominator of gain ratios; run_seconds; machine. If DDLO decides, also loop_seconds, to
-        decide and learn in all frames; untrained_gain_ratio, before training; last_cost, the mean over
-        the last fifth of the training steps; candidates_per_frame; ms_per_training_step, of all DNNs;
-        and, if Q is a sum over users, fixed_gain_ratio, that of the best fixed decision. Gain ratios
-        are NaN without a reference.
-    dict of float32 arrays
-        If DDLO decides gain_ratio (frames,) and costs (K, training steps).
-
-    Raises ValueError, FloatingPointError or RuntimeError as networks, MemoryDNN and schemes do.
+    The metrics are of the test frames. mean_utility has a `unit`; excess is relative, of the mean
+    utility over that of the reference, the denominator of gain ratios; ms_per_frame is the median time
+    of a decision. If DDLO decides, there are also loop_seconds, to decide and learn in all frames;
+    last_cost, the mean over the last fifth of the training steps; ms_per_training_step, of all DNNs;
+    fixed_gain_ratio, of the best fixed decision, if Q is a sum over users; and the curves gain_ratio
+    (frames,) and costs (K, training steps). Gain ratios are NaN without a reference.
     """
-    started = time.perf_counter()
     data, network, curves = samples(run.problem), run.networks[-1][1], {}
     index, tests = data.time_frames(run.frames)
     test = index[-tests:]
@@ -249,27 +218,18 @@ def execute(run):
         Q, costs = history["Q"][-tests:], np.array(ddlo.net.cost_his, np.float32)
         ratio = history.get("gain_ratio", np.full(run.frames, np.nan))
         curves = {"gain_ratio": ratio.astype(np.float32), "costs": costs}
-        metrics = {"loop_seconds": seconds, "untrained_gain_ratio": ratio[:UNTRAINED].mean()}
-        metrics["candidates_per_frame"] = getattr(ddlo, "scored", 0) / run.frames or candidates(
-            ddlo
-        )
+        scored = getattr(ddlo, "scored", 0) / run.frames or candidates(ddlo)
+        metrics = {"loop_seconds": seconds, "candidates_per_frame": scored}
         if costs.size:
             metrics["last_cost"] = costs[:, -max(1, costs.shape[1] // 5) :].mean()
         if network.separable:
             fixed = network.compute_Q(d, best_fixed(network, d))
             metrics["fixed_gain_ratio"] = compare(data, fixed, test)["mean_gain_ratio"]
-
-        def decide(states):
-            return ddlo.decide(states)[1]
-
+        decide, block = ddlo.decide, d[:TIMED_BLOCK]
         decide(d[:1])  # converts the trained weights
-        block = d[:TIMED_BLOCK]
         batched = timed(decide, block)[1] / len(block)
     else:
-
-        def decide(states):
-            return run.scheme.decide(network, states, run.seed)
-
+        decide = partial(run.scheme.decide, network, seed=run.seed)
         decide(d[:1])  # imports what it needs
         x, seconds = timed(decide, d)
         batched, Q, metrics = seconds / tests, network.compute_Q(d, x), {}
@@ -286,7 +246,6 @@ def execute(run):
         "ms_per_frame_batched": 1e3 * batched,
         "test_frames": tests,
         "reference": data.reference,
-        "run_seconds": time.perf_counter() - started,
         "machine": machine(),
     }
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in metrics.items()}, curves
@@ -312,8 +271,6 @@ def samples(run):
     Without an optimum or a bound, gain_min is None.
     """
     (network, _), *later = run.parts()
-    if run == replace(released().problem, frames=run.frames):
-        return Data.load(PUBLISHED_DATA, network)  # saves two seconds
     if run.data:
         data = Data.load(run.data, network)
         if not later:

@@ -112,11 +112,10 @@ def test_metrics_agree_with_the_decisions(short):
         "optimal_share": np.isclose(ratio[test], 1, rtol=1e-12).mean(),
         "mean_utility": Q[test].mean(),
         "excess": Q[test].mean() / least[test].mean() - 1,
-        "untrained_gain_ratio": ratio[:500].mean(),
         "last_cost": costs[:, -1:].mean(),
     }
     assert {name: metrics[name] for name in expected} == pytest.approx(expected, rel=1e-6)
-    assert metrics["fixed_gain_ratio"] < 1 and 0 < metrics["loop_seconds"] < metrics["run_seconds"]
+    assert metrics["fixed_gain_ratio"] < 1 and metrics["loop_seconds"] > 0
 
 
 @pytest.mark.slow
