@@ -9,11 +9,11 @@ python -m experiments.figures --sweep net_num 1 2 4 --seeds 3
 import multiprocessing
 import re
 import sys
-from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from tqdm import tqdm
 
 from ddlo import checks
@@ -88,9 +88,10 @@ def run_suite(
     checks.integer("frames", frames)
     if processes is not None:
         checks.integer("processes", processes)
-    seeds, frames = (min(seeds, 2), min(frames, 2000)) if quick else (seeds, frames)
-    chosen = {name: (quick and each.quick) or each.settings for name, each in experiments.items()}
-    settings = [setting for each in chosen.values() for setting in each]
+    if quick:
+        seeds, frames = min(seeds, 2), min(frames, 2000)
+        experiments = {name: each.shortened() for name, each in experiments.items()}
+    settings = [setting for each in experiments.values() for setting in each.settings]
     runs = list(dict.fromkeys(run for each in settings for run in each.runs(frames, seeds)))
     store = Store(RUNS)
     with output_folder(out) as folder:
@@ -102,7 +103,7 @@ def run_suite(
             raise
         if len(failed) == len(runs):
             raise ValueError(f"all {len(failed)} runs failed")
-        table = write_results(folder, experiments, chosen, frames, seeds, store, failed)
+        table = write_results(folder, experiments, frames, seeds, runs, store, failed)
     before = len(runs) - len(failed) - done
     print(f"{before + done} runs, {before} of them done before; plots and tables: {out}/")
     if failed:
@@ -112,46 +113,43 @@ def run_suite(
 
 def check(experiments):
     """Raise ValueError for experiments, a dict by name, that cannot be run or shown."""
-    if not experiments or not all(each.settings for each in experiments.values()):
-        raise ValueError("a suite needs experiments, and each one settings, got none")
+    if not experiments or not all(each.runs for each in experiments.values()):
+        raise ValueError("a suite needs experiments, and each one runs, got none")
     for name, experiment in experiments.items():
         if not re.fullmatch(r"[\w-]+", name):  # a file name
             raise ValueError(f"names must be letters, digits, - and _, got {name!r}")
-        rows = Counter((each.label, each.value) for each in experiment.settings)
-        twice = [label for (label, _), number in rows.items() if number > 1]
-        if twice:
-            raise ValueError(f"labels must be unique in {name}, got {twice[0]!r} twice")
-        for setting in experiment.settings:
-            if setting.run.learns:
-                make_ddlo(setting.run)  # refuses bad parameters
+        for run in experiment.runs.values():
+            if run.learns:
+                make_ddlo(run)  # refuses bad parameters
 
 
 @styled
-def write_results(folder, experiments, chosen, frames, seeds, store, failed):
-    """Write tables and plots of experiments whose settings are `chosen`; return the table of runs."""
+def write_results(folder, experiments, frames, seeds, runs, store, failed):
+    """Write tables and plots of the experiments with these runs; return the table of runs."""
     from . import tables  # pandas and SciPy take longer to import than the rest
 
-    settings = [setting for each in chosen.values() for setting in each]
-    runs = {run for each in settings for run in each.runs(frames, seeds)} - failed.keys()
-    table = tables.table(chosen, frames, seeds, failed | {run: store.load(run)[0] for run in runs})
+    metrics = {run: store.load(run)[0] for run in runs if run not in failed}
+    table = tables.table(experiments, frames, seeds, metrics | failed)
     table.to_csv(folder / "results.csv", index=False)
-    for name, settings in tqdm(chosen.items(), "plots", disable=None):
+    for name, experiment in tqdm(experiments.items(), "plots", disable=None):
         rows = tables.summary(table[table.experiment == name])
         rows = rows[rows.seeds > 0]
         if not len(rows):
             continue
 
-        def curves(array, settings=settings):
+        def curves(array, experiment=experiment):
             """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
             found = {}
-            for setting in settings:
-                done = [run for run in setting.runs(frames, seeds) if run not in failed]
+            for setting in experiment.settings:
+                done = [run for run in setting.runs(frames, seeds) if run in metrics]
                 if done and setting.run.learns:
-                    found[setting.label] = [store.load(run)[1][array] for run in done]
+                    found[setting.label] = np.array(
+                        [store.load(run)[1][array] for run in done], float
+                    )
             return found
 
-        rows.attrs["across"] = experiments[name].across
-        figure, data = experiments[name].plot(rows, curves)
+        rows.attrs["across"] = experiment.across
+        figure, data = experiment.plot(rows, curves)
         save(figure, folder / name)
         data.to_csv(folder / f"{name}.csv", index=False)
     about = (

@@ -1,108 +1,97 @@
 """The plots of the experiments: for one column of a paper, readable in grey and by the colour-blind.
 
-Each takes the rows of a summary (tables.py), a DataFrame, and `curves`, a function that returns the
-curves of all seeds by label. It returns a figure and a DataFrame of the data drawn in it.
+Each takes the rows of a summary (tables.py), a DataFrame, and `curves`, a function that returns a curve
+of all seeds by label, float64 (seeds, steps). It returns a figure and a DataFrame of the data drawn.
 """
 
-from dataclasses import dataclass
 from itertools import cycle
 from textwrap import fill
 
 import numpy as np
 
-from ddlo.plots import ROLLING, legend, new_figure, rolling_mean
+from ddlo.plots import legend, new_figure
 
 # Matplotlib, pandas and SciPy are imported where they are used, so that --help is quick.
 
-BINS, FIRST_BIN = 60, 50  # points of a curve on a logarithmic axis, and frames in the first one
-EVENT_BINS = 40  # points of a curve on a linear axis
-FEW = 3  # with fewer seeds plots show the range, not an interval of their mean
-LEAST = 1e-4  # smallest distance of a gain ratio to 1 that is shown
-GAIN_RATIOS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
+BINS, FIRST_BIN = 60, 50  # points of a curve, and frames in the first one on a logarithmic axis
+LEAST = 1e-4  # added to the distance of a gain ratio to 1, so that 1 has a place on the axis
+GAIN_RATIOS = {"x": (0.5, 0.9, 0.99, 0.999, 1)}  # ticks
+GAIN_RATIOS["y"] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
 SECOND = 1000  # ms, the limit of a decision time in the paper
 LABEL_WIDTH, PITCH = 31, 0.07  # characters of a line; its height relative to that of a plot
 DASHED = (0, (8, 2))
-MORE = ("", "o", "s", "^", "D")  # markers of curves, for more of them than the style file has
-# Colours are those of the style file, C0 to C5.
+MORE = ("", "o", "s", "^", "D")  # markers of labels without a style, on the lines of the style file
+# Colour, marker and line style. Colours are those of the style file, C0 to C5.
 STYLES = {
-    "optimum": {"color": "k", "marker": "", "linewidth": 2.5, "alpha": 0.3},
-    "optimum by MILP": {"color": "k", "marker": "+", "linestyle": (0, (1, 3)), "zorder": 3},
-    "DDLO, K = N": {"color": "C0", "marker": "p", "linestyle": "-."},
-    "DDLO, K = 3": {"color": "C0", "marker": "o", "linestyle": "-"},
-    "DDLO, K = 10": {"color": "C0", "marker": "s", "linestyle": "--"},
-    "DDLO, K = 3, user flips, recombined": {"color": "C0", "marker": "x", "linestyle": "-."},
-    "order-preserving (DROO), K = 3": {"color": "C1", "marker": "^", "linestyle": "-"},
-    "order-preserving (DROO), K = 10": {"color": "C1", "marker": "v", "linestyle": "--"},
-    "order-preserving (DROO), K = N": {"color": "C1", "marker": ">", "linestyle": "-."},
-    "adaptive K (DROO)": {"color": "C1", "marker": "P", "linestyle": ":"},
-    "10 nearest neighbours (DROO)": {"color": "C1", "marker": "x", "linestyle": "--"},
-    "coordinate descent": {"color": "C2", "marker": "D", "linestyle": ":"},
-    "linear relaxation": {"color": "C3", "marker": "P", "linestyle": "-."},
-    "smallest task local": {"color": "k", "marker": "d", "linestyle": ":"},
-    "best fixed decision": {"color": "C3", "marker": "h", "linestyle": "--"},
-    "full offloading": {"color": "C5", "marker": "*", "linestyle": "-"},
-    "random": {"color": "C4", "marker": "X", "linestyle": "--"},
-    "local only": {"color": "0.5", "marker": "<", "linestyle": "-."},
-    "dual heuristic": {"color": "C4", "marker": "X", "linestyle": "--"},
-    "equal-split optimum, bandwidth re-allocated": {
-        "color": "C3",
-        "marker": "P",
-        "linestyle": "-.",
-    },
-    "enumeration of all decisions": {"color": "C1", "marker": "p", "linestyle": "-"},
-    "enumeration user by user": {"color": "C2", "marker": "H", "linestyle": "--"},
+    "optimum": ("k", "", "-"),
+    "optimum by MILP": ("k", "+", (0, (1, 3))),
+    "DDLO, K = N": ("C0", "p", "-."),
+    "DDLO, K = 3": ("C0", "o", "-"),
+    "DDLO, K = 10": ("C0", "s", "--"),
+    "DDLO, K = 3, user flips, recombined": ("C0", "x", "-."),
+    "order-preserving (DROO), K = 3": ("C1", "^", "-"),
+    "order-preserving (DROO), K = 10": ("C1", "v", "--"),
+    "order-preserving (DROO), K = N": ("C1", ">", "-."),
+    "adaptive K (DROO)": ("C1", "P", ":"),
+    "10 nearest neighbours (DROO)": ("C1", "x", "--"),
+    "coordinate descent": ("C2", "D", ":"),
+    "linear relaxation": ("C3", "P", "-."),
+    "smallest task local": ("k", "d", ":"),
+    "best fixed decision": ("C3", "h", "--"),
+    "full offloading": ("C5", "*", "-"),
+    "random": ("C4", "X", "--"),
+    "local only": ("0.5", "<", "-."),
+    "dual heuristic": ("C4", "X", "--"),
+    "equal-split optimum, bandwidth re-allocated": ("C3", "P", "-."),
+    "enumeration of all decisions": ("C1", "p", "-"),
+    "enumeration user by user": ("C2", "H", "--"),
 }
-OTHERS = [
-    {"color": color, "marker": marker, "linestyle": "-"}
-    for color, marker in zip(("0.2", "C2", "C1", "C0"), ("p", "d", ">", "H"))
-]
-NETWORK_STYLES = [
-    {"color": color, "marker": marker, "fillstyle": fillstyle, "linestyle": "none"}
-    for fillstyle in ("full", "none")
-    for color, marker in (("C0", "o"), ("C1", "s"))
-]
-# The authors' run of 10,000 frames: mean gain ratios of frames after the first 512 (December 2018).
+STYLES = {k: dict(zip(("color", "marker", "linestyle"), style)) for k, style in STYLES.items()}
+STYLES["optimum"] |= {"linewidth": 2.5, "alpha": 0.3}
+STYLES["optimum by MILP"] |= {"zorder": 3}
+# The authors' run of 10,000 frames (December 2018): mean gain ratios from one frame to another.
 RECORDED = {
-    (0, 100): 0.925,
-    (500, 700): 0.953,
-    (1000, 1500): 0.965,
-    (2000, 3000): 0.976,
-    (4000, 6000): 0.983,
-    (7488, 9488): 0.9894,
-    (8488, 9488): 0.9903,
+    (513, 612): 0.925,
+    (1013, 1212): 0.953,
+    (1513, 2012): 0.965,
+    (2513, 3512): 0.976,
+    (4513, 6512): 0.983,
+    (8001, 10000): 0.9894,
+    (9001, 10000): 0.9903,
 }
-RECORDED_FROM = 512
 
 
 def convergence(rows, curves):
     """Plot gain ratios against time frames with bands over the seeds; a scheme is a line."""
-    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
-
-    ratios, labels = curves("gain_ratio"), {}
-    for label in ratios:
+    learned, named = curves("gain_ratio"), {}
+    for label, ratios in learned.items():
         row = rows[rows.label == label].iloc[0]
         fails = row.get("learns", np.nan) < row.seeds
-        labels[label] = f"{label}: {row.learns:g} of {row.seeds} seeds learn" if fails else label
+        named[f"{label}: {row.learns:g} of {row.seeds} seeds learn" if fails else label] = ratios
     figure = new_figure(1.3)
     axes = figure.add_subplot()
-    named = {labels[label]: np.stack(each) for label, each in ratios.items()}
-    data = draw_curves(axes, named, "Time frame")
+    data = draw_curves(axes, named)
     frames = data.to.max()
-    rules = rows[~rows.label.isin(ratios)]
-    for row, style in zip(rules.itertuples(), styles_of(rules)):
+    rules = rows[~rows.label.isin(learned)]
+    for row, style in zip(rules.itertuples(), styles_of(rules.label)):
         ratio = row.mean_gain_ratio
         axes.axhline(ratio, label=row.label, clip_on=False, **style)
         data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
-    # Linear in the logarithm of the distance to the optimum: good ratios differ by little.
-    axes.set_yscale("function", functions=(nearness, lambda near: 1 - 10**-near))
-    axes.yaxis.set_major_locator(FixedLocator(GAIN_RATIOS))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    means = data["mean"]
-    axes.set_ylim(1 - 1.3 * (1 - means.min()), 1 - 0.6 * max(1 - means.max(), LEAST))
-    axes.set_ylabel("Gain ratio")
+    gain_ratio_axis(axes.yaxis, data["mean"].min(), data["mean"].max())
     begin = frames - rows.test_frames.max() + 0.5
     axes.axvline(begin, color="0.5", linestyle=DASHED, label="test begins")
+    legend(figure, axes)
+    return figure, data
+
+
+def events(rows, curves, fractions):
+    """Plot gain ratios against time frames, and a line at each event, at fractions of the frames."""
+    figure = new_figure(1.2)
+    axes = figure.add_subplot()
+    data = draw_curves(axes, curves("gain_ratio"), is_linear=True)
+    for fraction in fractions:
+        axes.axvline(fraction * data.to.max(), color="0.5", linestyle=DASHED)
+    gain_ratio_axis(axes.yaxis)
     legend(figure, axes)
     return figure, data
 
@@ -113,36 +102,27 @@ def recorded(rows, curves):
 
     from .tables import interval
 
-    ((label, seeds),) = curves("gain_ratio").items()
-    ratios = np.stack(seeds).astype(float)
-    frames = ratios.shape[1]
+    ((label, ratios),) = learned = curves("gain_ratio").items()
     figure = new_figure(1.1)
     axes = figure.add_subplot()
-    means = np.array([rolling_mean(each, ROLLING) for each in ratios])
-    shown = np.unique(np.linspace(min(RECORDED_FROM, frames) - 1, frames - 1, 500).astype(int))
-    low, mean, high = band(means[:, shown])
-    axes.plot(shown + 1, mean, label=f"{label}, mean of {ROLLING} frames")
-    axes.fill_between(shown + 1, low, high, alpha=0.25, linewidth=0, label=band_label(len(ratios)))
+    data = draw_curves(axes, dict(learned), is_linear=True)
     lines = []
     for (begin, end), authors in RECORDED.items():
-        begin, end = begin + RECORDED_FROM + 1, end + RECORDED_FROM
-        middle, half = (begin + end) / 2, (end - begin) / 2
-        point = axes.errorbar(middle, authors, xerr=half, fmt="ks")
-        known = ratios[:, begin - 1 : end].mean(axis=1) if end <= frames else np.full(1, np.nan)
+        point = axes.errorbar((begin + end) / 2, authors, xerr=(end - begin) / 2, fmt="ks")
+        known = ratios[:, begin - 1 : end].mean(axis=1) if end <= ratios.shape[1] else [np.nan]
         mean, ci95 = interval(known)
         place = {"from": begin, "to": end}
         lines.append(place | {"label": "authors' run", "mean": authors})
         lines.append(place | {"label": label, "mean": mean, "ci95": ci95})
     point.set_label("authors' run")
-    axes.set(xlabel="Time frame", ylabel="Gain ratio", xlim=(0, None))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    gain_ratio_axis(axes.yaxis, data["mean"].min(), max(*RECORDED.values(), data["mean"].max()))
     legend(figure, axes)
     return figure, pd.DataFrame(lines)
 
 
 def training_cost(rows, curves):
     """Plot the training cost of each DNN against training steps, averaged over the seeds."""
-    costs = np.stack(next(iter(curves("costs").values())))
+    (costs,) = curves("costs").values()
     figure = new_figure(1.1)
     axes = figure.add_subplot()
     named = {f"DNN {k + 1}": costs[:, k] for k in range(costs.shape[1])}
@@ -155,24 +135,28 @@ def training_cost(rows, curves):
 
 
 def schemes(rows, curves):
-    """Plot each scheme's gain ratio, mean and 5th percentile, and the time of its decisions."""
-    figure, place = rows_figure(rows.label, 0.45)
-    ratio, time = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
-    low = nearness(rows.gain_ratio_5th_percentile.to_numpy())
-    ratio.hlines(place, low, nearness(rows.mean_gain_ratio.to_numpy()), color="0.7")
-    intervals(ratio, rows, place, label=f"mean, {band_label(rows.seeds.max())}")
-    ratio.plot(low, place, "k<", fillstyle="none", label="5th percentile")
-    label_rows(ratio, rows.label)
-    gain_ratio_axis(ratio.xaxis)
-    ratio.set_xlabel("Gain ratio")
+    """Plot each scheme's gain ratio, mean and 5th percentile, and the time of its decisions.
+
+    Without a known optimum the mean utility replaces the gain ratio.
+    """
+    figure, (axes, time), place = rows_figure(rows.label, 0.45, 2, width_ratios=(5, 4))
+    if rows.mean_gain_ratio.notna().any():
+        low = rows.gain_ratio_5th_percentile
+        axes.hlines(place, low, rows.mean_gain_ratio, color="0.7")
+        intervals(axes, rows, place, label=f"mean, {interval_label(rows.seeds.max())}")
+        axes.plot(low, place, "k<", fillstyle="none", label="5th percentile")
+        gain_ratio_axis(axes.xaxis)
+    else:
+        intervals(axes, rows, place, "mean_utility", label=interval_label(rows.seeds.max()))
+        axes.set_xlabel(utility_label(rows))
     time.plot(rows.ms_per_frame, place, "ks", label="decision time, batch size 1")
     batched = rows.ms_per_frame_batched
     time.plot(batched, place, "kD", fillstyle="none", label="decision time, batched")
     log_axis(time.xaxis)
     time.set_xticks([0.001, 0.1, 10])
     time.set_xlabel("Decision time (ms)")
-    legend(figure, ratio, time)
-    return figure, drawn(rows)
+    legend(figure, axes, time)
+    return figure, rows
 
 
 def against_constant(rows, curves):
@@ -181,14 +165,14 @@ def against_constant(rows, curves):
 
     figure = new_figure(2.1)
     utility, excess = figure.subplots(2, 1, sharex=True)
-    for (label, group), style in zip(rows.groupby("label", sort=False), styles_of(rows)):
+    groups = rows.groupby("label", sort=False)
+    for (label, group), style in zip(groups, styles_of(rows.label)):
         x = group.value.astype(float)
         for axes, name, factor in ((utility, "mean_utility", 1), (excess, "excess", 100)):
             ci95 = factor * group[f"{name}_ci95"].fillna(0)
-            axes.errorbar(
-                x, factor * group[name], ci95 if ci95.any() else None, label=label, **style
-            )
-    utility.set_ylabel(f"Mean utility ({rows.unit.iloc[0]})")
+            error = ci95 if ci95.any() else None
+            axes.errorbar(x, factor * group[name], error, label=label, **style)
+    utility.set_ylabel(utility_label(rows))
     excess.set_ylabel("Mean utility above the optimum (%)")
     excess.set_yscale("symlog", linthresh=0.01, linscale=0.5)
     excess.set_ylim(bottom=-0.002)
@@ -199,23 +183,20 @@ def against_constant(rows, curves):
     excess.set_xticks(x, [f"{value:g}" for value in x])
     excess.set_xlabel(rows.attrs["across"])
     legend(figure, utility)
-    return figure, drawn(rows)
+    return figure, rows
 
 
 def dots(rows, curves, styles=None):
     """Plot gain ratios in a row per label and a style per value, such as the network."""
     labels = list(dict.fromkeys(rows.label))
-    figure, place = rows_figure(labels, 0.4)
-    axes = figure.add_subplot()
-    groups = rows.groupby("value", sort=False)
-    for (value, group), style in zip(groups, styles or cycle(NETWORK_STYLES)):
+    figure, (axes,), place = rows_figure(labels, 0.4)
+    of_values = styles or cycle({"color": f"C{k}", "marker": "os^D"[k]} for k in range(4))
+    for (value, group), style in zip(rows.groupby("value", sort=False), of_values):
         at = [place[labels.index(label)] for label in group.label]
         intervals(axes, group, at, label=value, **style)
-    label_rows(axes, labels)
     gain_ratio_axis(axes.xaxis)
-    axes.set_xlabel("Gain ratio")
     legend(figure, axes, title=None if styles else rows.attrs["across"])
-    return figure, drawn(rows)
+    return figure, rows
 
 
 def learning(rows, curves):
@@ -226,8 +207,8 @@ def learning(rows, curves):
     """
     schemes = list(dict.fromkeys(rows.value))
     learners = [scheme for scheme in schemes if scheme.startswith("DDLO")]
-    filled = {scheme: "none" if scheme == learners[-1] else "full" for scheme in schemes}
-    styles = [STYLES[k] | {"linestyle": "none", "fillstyle": filled[k]} for k in schemes]
+    styles = [STYLES[scheme] | {"linestyle": "none"} for scheme in schemes]
+    styles[schemes.index(learners[-1])]["fillstyle"] = "none"
     figure, data = dots(rows, curves, styles)
     for row, (_, group) in enumerate(rows.groupby("label", sort=False)):
         group = group.set_index("value")
@@ -253,53 +234,16 @@ def decision_time(rows, curves):
     learned = rows[rows.label.str.startswith("DDLO")]
     learned = learned.assign(K=learned.label.str.extract(r"K = (\d+)$", expand=False).astype(int))
     users = sorted(set(learned.value))
-    for n, style in zip(users[:: max(1, len(users) // 2)], cycle(OTHERS)):
-        style = style | {"linestyle": "--"}
+    for n, marker in zip(users[:: max(1, len(users) // 2)], cycle("pd>H")):
         group = learned[learned.value == n].sort_values("K")
+        style = {"marker": marker, "linestyle": "--"}
         by_K.plot(group.K, group.ms_per_frame, label=f"DDLO, {n:g} users", **style)
     by_K.set_xlabel("K, DNNs")
     by_K.set_ylim(0, 1.1 * learned.ms_per_frame.max())
     for axes in (by_users, by_K):
         axes.set_ylabel("Decision time (ms)")
     legend(figure, by_users, by_K)
-    return figure, drawn(rows)
-
-
-@dataclass(frozen=True)
-class Events:
-    """Plot gain ratios against time frames, with bands over the seeds, and a line at each event."""
-
-    fractions: tuple[float, ...]  # of the frames, at which something happens
-
-    def __call__(self, rows, curves):
-        import pandas as pd
-        from matplotlib.ticker import MaxNLocator
-
-        figure = new_figure(1.2)
-        axes = figure.add_subplot()
-        data = []
-        for (label, seeds), style in zip(curves("gain_ratio").items(), styles_of(rows)):
-            ratios = np.stack(seeds).astype(float)
-            bounds = np.unique(np.linspace(0, ratios.shape[1], EVENT_BINS + 1).astype(int))
-            begins, ends = bounds[:-1], bounds[1:]
-            means = [ratios[:, i:k].mean(axis=1) for i, k in zip(begins, ends)]
-            low, mean, high = (f(means, axis=1) for f in (np.min, np.mean, np.max))
-            middle = (begins + ends + 1) / 2
-            axes.plot(middle, nearness(mean), label=label, markevery=4, **style)
-            near = nearness(low), nearness(high)
-            axes.fill_between(middle, *near, color=style["color"], alpha=0.2, linewidth=0)
-            columns = {"from": begins + 1, "to": ends, "mean": mean, "low": low, "high": high}
-            data.append(pd.DataFrame({"label": label} | columns))
-        if len(ratios) > 1:
-            axes.fill_between([], [], [], color="k", alpha=0.2, label=f"range, {len(ratios)} seeds")
-        for fraction in self.fractions:
-            axes.axvline(fraction * ends[-1], color="0.5", linestyle=DASHED)
-        gain_ratio_axis(axes.yaxis)
-        axes.set(xlabel="Time frame", ylabel="Gain ratio", xlim=(0, ends[-1]))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        legend(figure, axes)
-        return figure, pd.concat(data, ignore_index=True)
+    return figure, rows
 
 
 def scaling(rows, curves):
@@ -319,86 +263,83 @@ def scaling(rows, curves):
     for axis, column in zip(shown, panels.T):
         on_axis = rows.assign(size=sizes[:, axis])[sizes[:, 1 - axis] == others[axis]]
         groups = on_axis.groupby("label", sort=False)
-        for (label, group), style in zip(groups, styles_of(on_axis)):
+        for (label, group), style in zip(groups, styles_of(on_axis.label)):
             group = group.sort_values("size")
             for axes, name in zip(column, metrics):
                 if name in group and group[name].notna().any():
-                    y = nearness(group[name]) if name == "mean_gain_ratio" else group[name]
-                    axes.plot(group["size"], y, label=label, **style)
+                    axes.plot(group["size"], group[name], label=label, **style)
         column[-1].set_xticks(sorted(set(on_axis["size"])))
         column[-1].set_xlabel(names[axis].format(others[axis]))
-    labels = ("Gain ratio", "Decision time (ms)", "Time of all frames (s)")
-    for axes, label in zip(panels[:, 0], labels):
-        axes.set_ylabel(label)
     for axes in panels[0]:
         gain_ratio_axis(axes.yaxis)
+        axes.label_outer()
     for axes in panels[1:].ravel():
         log_axis(axes.yaxis)
+    panels[1, 0].set_ylabel("Decision time (ms)")
+    panels[2, 0].set_ylabel("Time of all frames (s)")
     legend(figure, panels[0, 0])
-    return figure, drawn(rows)
+    return figure, rows
 
 
 # Shared by the plots
 
 
-def drawn(rows):
-    """Return the numbers of a summary that a plot shows."""
-    others = ["is_released", "failed", "min", "max", "learns", "unit"]
-    return rows.drop(columns=others, errors="ignore")
-
-
-def rows_figure(labels, rest):
-    """Return a figure with a row per label, and the places of the rows from the top.
+def rows_figure(labels, rest, panels=1, **options):
+    """Return a figure with a row per label, its panels, and the places of the rows from the top.
 
     `rest` is the height of all but the rows, relative to that of a plot.
     """
-    lines = max(in_lines(label).count("\n") + 1 for label in labels)
+    texts = [fill(label, LABEL_WIDTH, break_on_hyphens=False) for label in labels]
+    lines = max(text.count("\n") for text in texts) + 1
     pitch = PITCH * (0.3 + 0.7 * lines)  # lines of one label are closer than labels
-    return new_figure(rest + pitch * len(labels)), -np.arange(len(labels))
+    figure, place = new_figure(rest + pitch * len(labels)), -np.arange(len(labels))
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False, **options)[0]
+    axes[0].set_yticks(place, texts, linespacing=1)
+    axes[0].set_ylim(0.5 - len(labels), 0.5)
+    return figure, axes, place
 
 
-def label_rows(axes, labels):
-    """Label the rows of a figure from `rows_figure`."""
-    texts = [in_lines(label) for label in labels]
-    axes.set_yticks(-np.arange(len(labels)), texts, linespacing=1)
-    axes.set_ylim(0.5 - len(labels), 0.5)
-
-
-def in_lines(label):
-    """Break a label that is too long for one line."""
-    return fill(label, LABEL_WIDTH, break_on_hyphens=False)
-
-
-def intervals(axes, rows, place, **style):
-    """Draw the gain ratios of a summary with their `band` over the seeds, in rows at these places."""
-    mean, ci95 = rows.mean_gain_ratio, rows.mean_gain_ratio_ci95.fillna(0)
-    low = rows["min"].where(rows.seeds < FEW, mean - ci95)
-    high = rows["max"].where(rows.seeds < FEW, mean + ci95)
-    near, *ends = (nearness(each.to_numpy()) for each in (mean, low, high))
+def intervals(axes, rows, place, metric="mean_gain_ratio", **style):
+    """Draw a metric of a summary with its 95 % interval, in rows at these places."""
     style = {"color": "k", "marker": "o", "linestyle": "none"} | style
-    axes.errorbar(near, place, xerr=np.abs(ends - near), **style)
+    axes.errorbar(rows[metric], place, xerr=rows[f"{metric}_ci95"].fillna(0), **style)
 
 
-def styles_of(rows):
-    """Return a style for each label, in the order of the rows."""
-    others = cycle(OTHERS)
-    labels = dict.fromkeys(rows.label)
-    return [STYLES[label] if label in STYLES else next(others) for label in labels]
+def styles_of(labels):
+    """Return a style for each label, in their order."""
+    from matplotlib import rcParams
+
+    others = cycle(
+        style | {"marker": marker} for marker in MORE for style in rcParams["axes.prop_cycle"]
+    )
+    return [STYLES.get(label) or next(others) for label in dict.fromkeys(labels)]
+
+
+def gain_ratio_axis(axis, worst=None, best=1):
+    """Label an axis of gain ratios, logarithmic in their distance to 1: good ones differ by little.
+
+    It shows ratios from `worst`, by default from all that are drawn, to `best`.
+    """
+    from matplotlib.ticker import FixedLocator
+
+    name = axis.axis_name
+    getattr(axis.axes, f"set_{name}scale")("function", functions=(nearness, inverse_nearness))
+    low = min(0.5, *axis.get_view_interval()) if worst is None else 1.3 * worst - 0.3
+    high = inverse_nearness(nearness(best) + 0.25)
+    getattr(axis.axes, f"set_{name}lim")(low, high)
+    axis.set_major_locator(FixedLocator(GAIN_RATIOS[name]))
+    axis.set_major_formatter("{x:g}")
+    axis.set_label_text("Gain ratio")
 
 
 def nearness(gain_ratio):
-    """Return the place of a gain ratio on a logarithmic axis; 1 has a place, too."""
-    return -np.log10(np.maximum(1 - gain_ratio, LEAST))
+    """Return the place of a gain ratio on its axis."""
+    return -np.log10(np.maximum(1 + LEAST - gain_ratio, LEAST / 10))
 
 
-def gain_ratio_axis(axis):
-    """Label an axis of `nearness`, which ends at 1."""
-    is_x = axis.axis_name == "x"
-    ticks = [0.5, 0.9, 0.99, 0.999] if is_x else [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999]
-    optimal = -np.log10(LEAST)
-    axis.set_ticks([*nearness(np.array(ticks)), optimal], [*map("{:g}".format, ticks), "1"])
-    limits = {"right" if is_x else "top": optimal + 0.25}
-    getattr(axis.axes, f"set_{axis.axis_name}lim")(**limits)
+def inverse_nearness(place):
+    """Return the gain ratio at a place on its axis."""
+    return 1 + LEAST - 10.0**-place
 
 
 def log_axis(axis):
@@ -412,30 +353,37 @@ def log_axis(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-def draw_curves(axes, curves, label, first=FIRST_BIN):
-    """Draw values (seeds, steps) by label: means of bins, averaged over the seeds, with bands.
+def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=False):
+    """Draw values (seeds, steps) by label: means of bins, averaged over the seeds, with 95 % bands.
 
-    The bins end at steps evenly spaced on a logarithmic axis, from the `first` one. Returns the data
-    drawn: label, from and to (the steps of a bin), mean, low and high.
+    The bins end at steps evenly spaced on a logarithmic axis, from the `first` one, or on a linear one.
+    Returns the data drawn: label, from and to (the steps of a bin), mean, low and high.
     """
     import pandas as pd
-    from matplotlib import rcParams
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter
+
+    from .tables import interval
 
     seeds, steps = next(iter(curves.values())).shape
-    ends = np.geomspace(min(first, steps), steps, BINS) if steps else []
-    ends = np.unique(np.asarray(ends, int))
-    begins = np.concatenate([[0], ends[:-1]]).astype(int)[: len(ends)]
+    ends = np.linspace(0, steps, BINS + 1)
+    if steps and not is_linear:
+        ends = np.geomspace(min(first, steps), steps, BINS)
+    bounds = np.union1d(0, ends.astype(int))
+    begins, ends = bounds[:-1], bounds[1:]
     data = []
-    for k, (name, values) in enumerate(curves.items()):
-        sums = np.cumsum(np.pad(values.astype(float), ((0, 0), (1, 0))), axis=1)
-        low, mean, high = band((sums[:, ends] - sums[:, begins]) / (ends - begins))
-        marker = MORE[k // len(rcParams["axes.prop_cycle"]) % len(MORE)]
-        (line,) = axes.plot(ends, mean, label=name, marker=marker, markevery=7)
-        axes.fill_between(ends, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    for (name, values), style in zip(curves.items(), styles_of(curves)):
+        sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+        mean, ci95 = interval((sums[:, ends] - sums[:, begins]) / (ends - begins))
+        low, high = mean - ci95, mean + ci95
+        axes.plot(ends, mean, label=name, markevery=7, **style)
+        axes.fill_between(ends, low, high, color=style["color"], alpha=0.2, linewidth=0)
         columns = {"from": begins + 1, "to": ends, "mean": mean, "low": low, "high": high}
         data.append(pd.DataFrame({"label": name} | columns))
-    if steps:  # runs may end before the first training step
+    if is_linear:
+        axes.set_xlim(0, steps)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    elif steps:  # runs may end before the first training step
         axes.set_xscale("log")
         ticks = [factor * 10**power for power in range(6) for factor in (1, 3)]
         ticks = [tick for tick in ticks if ends[0] <= tick <= 0.4 * steps] + [steps]
@@ -444,20 +392,16 @@ def draw_curves(axes, curves, label, first=FIRST_BIN):
         axes.set_xlim(ends[0], max(steps, ends[0] + 1))
     axes.set_xlabel(label)
     if seeds > 1:
-        axes.fill_between([], [], [], color="k", alpha=0.2, label=band_label(seeds))
+        axes.fill_between([], [], [], color="k", alpha=0.2, label=interval_label(seeds))
     return pd.concat(data, ignore_index=True)
 
 
-def band(means):
-    """Return low, mean and high of values (seeds, steps) over the seeds."""
-    from .tables import interval
-
-    mean, ci95 = interval(means)
-    if len(means) < FEW:
-        return means.min(axis=0), mean, means.max(axis=0)
-    return mean - ci95, mean, mean + ci95
+def interval_label(seeds):
+    """Return the label of intervals over this number of seeds."""
+    return f"95 % interval, {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-def band_label(seeds):
-    """Return the label of a `band` over this number of seeds."""
-    return f"{'95 % interval' if seeds >= FEW else 'range'}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+def utility_label(rows):
+    """Return the label of an axis of mean utilities, with the unit of the network."""
+    unit = rows.unit.iloc[0]
+    return f"Mean utility ({unit})" if unit else "Mean utility"

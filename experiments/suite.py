@@ -4,8 +4,10 @@ A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) e
 compare schemes; another value of a parameter goes into the tuple of its sweep.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NamedTuple
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.enumeration import ENUMERATED_TASKS
@@ -18,15 +20,18 @@ from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_
 from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
 from .wpmec.network import WPMEC
 
+GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
+TIMES = ("ms_per_frame", "ms_per_frame_batched")
+COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
 
-@dataclass(frozen=True)
-class Setting:
+
+class Setting(NamedTuple):
     """Runs that differ in nothing but their seeds."""
 
     label: str  # of its line or row
+    value: float | str | None  # of the parameter, or the network, that is varied
     run: Run
-    value: float | str | None = None  # of the parameter, or the network, that is varied
-    fraction: float = 1  # of the suite's frames
+    fraction: float  # of the suite's frames
 
     def runs(self, frames, seeds):
         """Return a run for each seed, or a single one where nothing learns or is random."""
@@ -35,38 +40,33 @@ class Setting:
         return [replace(self.run, frames=frames, seed=seed) for seed in range(seeds)]
 
 
-GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
-TIMES = ("ms_per_frame", "ms_per_frame_batched")
-COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
-
-
 @dataclass(frozen=True)
 class Experiment:
-    """Settings that are compared, and how they are shown."""
+    """Runs that are compared, and how they are shown."""
 
     title: str
-    settings: Iterable[Setting]
+    runs: Mapping  # Run by label, or by label and value
     plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
     metrics: tuple[str, ...] = (*GAIN, "mean_utility", *TIMES)  # columns of its table
     across: str = ""  # heading of the values; if set, each metric has a table, a column per value
-    quick: Iterable[Setting] = ()  # settings of --quick, if they are fewer
-    beside: Mapping[str, str] = field(
-        default_factory=dict
-    )  # results of the released package, by label
+    quick: Collection = ()  # keys of the runs of --quick, if they are fewer
+    fractions: Mapping = field(default_factory=dict)  # of the frames, by label or key, if not all
+    beside: Mapping = field(default_factory=dict)  # released package's results, by label
 
+    @property
+    def settings(self):
+        """The settings of the runs."""
+        found = []
+        for key, run in self.runs.items():
+            label, value = key if isinstance(key, tuple) else (key, None)
+            fraction = self.fractions.get(key, self.fractions.get(label, 1))
+            found.append(Setting(label, value, run, fraction))
+        return found
 
-def compare(title, runs, *shown, quick=(), slow=(), **others):
-    """Return the experiment that compares runs, a dict by label or by label and value.
-
-    `quick` has the keys of runs that --quick includes, if these are fewer. Labels in `slow` get a tenth
-    of the frames. All else is as in Experiment, from `plot` on.
-    """
-    settings = {}
-    for key, run in runs.items():
-        label, value = key if isinstance(key, tuple) else (key, None)
-        settings[key] = Setting(label, run, value, 0.1 if label in slow else 1)
-    quick = [setting for key, setting in settings.items() if key in quick]
-    return Experiment(title, list(settings.values()), *shown, quick=quick, **others)
+    def shortened(self):
+        """Return the experiment of --quick."""
+        keys = self.quick or self.runs
+        return replace(self, runs={key: run for key, run in self.runs.items() if key in keys})
 
 
 # What decides
@@ -157,7 +157,7 @@ def sweep(name, values):
     beside = {f"{what} = {value}": text for value, text in MEASURED.get(name, {}).items()}
     beside |= {f"{what} = {default}": AS_RELEASED}
     title, metrics = f"Gain ratio against {what}", (*GAIN, "min_max", "learns")
-    return compare(title, runs, plots.convergence, metrics, quick=quick, beside=beside)
+    return Experiment(title, runs, plots.convergence, metrics, quick=quick, beside=beside)
 
 
 def constant(name, across, values, unit=1):
@@ -169,7 +169,7 @@ def constant(name, across, values, unit=1):
     quick = [key for key in runs if key[1] in values[::4]]
     title = f"Utility of the schemes for different {across.split(' (')[0].lower()}s"
     metrics = ("mean_utility", "excess")
-    return compare(title, runs, plots.against_constant, metrics, across, quick=quick)
+    return Experiment(title, runs, plots.against_constant, metrics, across, quick)
 
 
 def sizes(title, labels, bandwidth, networks):
@@ -180,8 +180,9 @@ def sizes(title, labels, bandwidth, networks):
         for users, tasks in networks
     }
     quick = [(label, size) for label in labels[::3] for size in ("3 x 3", "5 x 3")]
-    metrics, slow = ("mean_gain_ratio", *TIMES, "loop_seconds"), ("optimum by MILP", DESCENT)
-    return compare(title, runs, plots.scaling, metrics, "users x tasks", quick=quick, slow=slow)
+    metrics = ("mean_gain_ratio", *TIMES, "loop_seconds")
+    fractions = {"optimum by MILP": 0.1, DESCENT: 0.1}
+    return Experiment(title, runs, plots.scaling, metrics, "users x tasks", quick, fractions)
 
 
 def ablation():
@@ -211,9 +212,9 @@ def ablation():
             network = on_network("DDLO, K = 3", users, bandwidth=bandwidth)
             for label, change in changes.items():
                 runs[label, f"{users} x 3, {bandwidth}"] = replace(network, **change)
-    title, metrics = "Ablation study of DDLO", ("mean_gain_ratio", "loop_seconds", "ms_per_frame")
-    across, quick = "users x tasks, bandwidth", list(runs)[:13:6]
-    return compare(title, runs, plots.dots, metrics, across, quick=quick)
+    title, across = "Ablation study of DDLO", "users x tasks, bandwidth"
+    metrics = ("mean_gain_ratio", "loop_seconds", "ms_per_frame")
+    return Experiment(title, runs, plots.dots, metrics, across, list(runs)[:13:6])
 
 
 def paper_reading():
@@ -224,26 +225,24 @@ def paper_reading():
             if (bandwidth, label) != ("equal", "dual heuristic"):  # which is for shared bandwidth
                 runs[label, f"{bandwidth}, {uplink} Mbit/s"] = run
     title = "The network as the paper is read: optimal bandwidth, 150 Mbit/s"
-    metrics, quick = (
-        ("mean_utility", "mean_gain_ratio", "optimal_share"),
-        list(runs)[-len(labels) :],
-    )
-    return compare(title, runs, plots.dots, metrics, "bandwidth", quick=quick)
+    metrics = ("mean_utility", "mean_gain_ratio", "optimal_share")
+    return Experiment(title, runs, plots.dots, metrics, "bandwidth", list(runs)[-len(labels) :])
 
 
 def decision_time():
     """Return the decision times of DDLO and of ways to the optimum, for increasing numbers of users."""
-    users, wall = (3, 5, 10, 20, 30), "enumeration of all decisions"
+    wall = "enumeration of all decisions"
     labels = [f"DDLO, K = {K}" for K in (1, 2, 3, 5, 10)]
     labels += ["enumeration user by user", "optimum by MILP", SMALLEST_LOCAL]
-    settings = [Setting(label, on_network(label, n), n, 0.1) for n in users for label in labels]
-    # 2**(3*n) decisions, until one frame takes more than a second.
-    for n, fraction in {3: 0.1, 4: 0.01, 5: 0.005, 6: 0.001, 7: 0.00025}.items():
-        settings.append(Setting(wall, on_network(wall, n), n, fraction))
-    settings.sort(key=lambda setting: setting.value)
-    quick = [s for s in settings if s.value == 3 or s.value < 6 and s.label == wall]
+    fractions = {(label, users): 0.1 for users in (3, 5, 10, 20, 30) for label in labels}
+    # 2**(3*users) decisions, until one frame takes more than a second.
+    walls = {3: 0.1, 4: 0.01, 5: 0.005, 6: 0.001, 7: 0.00025}
+    fractions |= {(wall, users): fraction for users, fraction in walls.items()}
+    keys = sorted(fractions, key=lambda key: key[1])
+    runs = {(label, users): on_network(label, users) for label, users in keys}
+    quick = [(label, users) for label, users in keys if users < (6 if label == wall else 4)]
     title = "Decision time against users and against K"
-    return Experiment(title, settings, plots.decision_time, TIMES, "users", quick)
+    return Experiment(title, runs, plots.decision_time, TIMES, "users", quick, fractions)
 
 
 def learning():
@@ -272,7 +271,7 @@ def learning():
     }
     title, metrics = "DDLO and rules that do not learn", ("mean_gain_ratio",)
     quick = [(name, label) for name in list(networks)[::6] for label in labels]
-    return compare(title, runs, plots.learning, metrics, "network", quick=quick)
+    return Experiment(title, runs, plots.learning, metrics, "network", quick)
 
 
 def wpmec_sizes():
@@ -286,16 +285,16 @@ def wpmec_sizes():
             if users <= ENUMERATED_TASKS or label != "optimum":
                 runs[label, f"{users} x 1"] = wpmec(users, **rules[label])
     quick = [(label, size) for label in labels[::3] for size in ("5 x 1", "10 x 1")]
-    title, across, slow = "WPMEC of different sizes", "devices x tasks", ("optimum", DESCENT)
+    title, fractions = "WPMEC of different sizes", {"optimum": 0.1, DESCENT: 0.1}
     metrics = ("mean_gain_ratio", "candidates_per_frame", "ms_per_frame", "loop_seconds")
-    return compare(title, runs, plots.scaling, metrics, across, quick=quick, slow=slow)
+    return Experiment(title, runs, plots.scaling, metrics, "devices x tasks", quick, fractions)
 
 
 def event(title, fractions, **changes):
     """Return the experiment in which WPMEC changes during a run, at fractions of its frames."""
     runs = make_runs((*DDLO, DROO[1], ADAPTIVE), wpmec, **changes)
     metrics = ("mean_gain_ratio", "optimal_share", "candidates_per_frame")
-    return compare(title, runs, plots.Events(fractions), metrics)
+    return Experiment(title, runs, partial(plots.events, fractions=fractions), metrics)
 
 
 def two_networks():
@@ -310,28 +309,27 @@ def two_networks():
         for label, rule in rules.items()
     }
     metrics = ("mean_gain_ratio", "optimal_share", *COSTS)
-    return compare("Two networks, two rules", runs, metrics=metrics)
+    return Experiment("Two networks, two rules", runs, metrics=metrics)
 
 
+ALONE = make_runs(["DDLO, K = 3"])
 EXPERIMENTS = {
     "net_num": sweep("net_num", (1, 2, 3, 5, 10)),
     "learning_rate": sweep("learning_rate", (0.1, 0.01, 0.001, 0.0001)),
     "batch_size": sweep("batch_size", (32, 64, 128, 256, 512)),
     "memory_size": sweep("memory_size", (256, 512, 1024, 2048, 4096)),
     "training_interval": sweep("training_interval", (1, 5, 10, 20, 50)),
-    "training_cost": compare(
-        "Training cost of the DNNs",
-        make_runs(["DDLO, K = 3"]),
-        plots.training_cost,
-        ("mean_gain_ratio", "last_cost"),
+    "training_cost": Experiment(
+        "Training cost of the DNNs", ALONE, plots.training_cost, ("mean_gain_ratio", "last_cost")
     ),
     "recorded": Experiment(
         "The authors' recorded run",
-        [Setting("DDLO, K = 3", released(), fraction=0.5)],
+        ALONE,
         plots.recorded,
-        ("mean_gain_ratio", "optimal_share"),
+        GAIN[::2],
+        fractions=dict.fromkeys(ALONE, 0.5),
     ),
-    "schemes": compare("Comparison of schemes", make_runs(COMPARED)),
+    "schemes": Experiment("Comparison of schemes", make_runs(COMPARED)),
     "bandwidth": constant("uplink", "Uplink bandwidth (Mbit/s)", (25, 50, 75, 100, 200, 300, 400)),
     "edge_cost": constant(
         "edge_cost_per_bit", "Edge-cost weight (1e-7 J/bit)", (1.5, 2, 2.5, 3, 3.5), 10**-7
@@ -341,7 +339,7 @@ EXPERIMENTS = {
     ),
     "learning": learning(),
     "decision_time": decision_time(),
-    "joint": compare(
+    "joint": Experiment(
         "Comparison of schemes with optimal bandwidth",
         make_runs(JOINT, bandwidth="optimal"),
         quick=JOINT[::2],
@@ -361,7 +359,9 @@ EXPERIMENTS = {
         "optimal",
         [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3)],
     ),
-    "wpmec": compare("WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)),
+    "wpmec": Experiment(
+        "WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)
+    ),
     "wpmec_sizes": wpmec_sizes(),
     "wpmec_weights": event(
         "WPMEC whose weights are swapped during a run",

@@ -26,16 +26,16 @@ BESIDE = "released package's DNNs, single runs"
 LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 
 
-def table(chosen, frames, seeds, results):
-    """Return a DataFrame with a row per run of experiments, lists of settings by name.
+def table(experiments, frames, seeds, results):
+    """Return a DataFrame with a row per run of experiments, a dict by name.
 
     `results` maps a run to its metrics or to its error, a text. Columns are experiment, label,
     value, seed, is_released (whether all but seed and frames are published values), frames, the metrics
     of `runs.execute`, and error.
     """
     rows = []
-    for name, settings in chosen.items():
-        for setting in settings:
+    for name, experiment in experiments.items():
+        for setting in experiment.settings:
             for run in setting.runs(frames, seeds):
                 row = {"experiment": name, "label": setting.label, "value": setting.value}
                 is_released = run == released(frames=run.frames, seed=run.seed)

@@ -259,7 +259,7 @@ OWN = """
 from experiments.figures import run_suite
 from experiments.runs import released
 from experiments.schemes import SCHEMES
-from experiments.suite import compare
+from experiments.suite import Experiment
 from MUMT import MUMT
 
 PENALTY = 50.0
@@ -275,7 +275,7 @@ class Late(MUMT, compiled=True):
 if __name__ == "__main__":
     few = {"network": Late(2, 2), "hidden": (5,)}
     runs = {"DDLO": released(**few), "local": released(**few, scheme=SCHEMES["local only"])}
-    print(*run_suite({"late": compare("Late", runs)}, 1, 100, processes=1).mean_utility)
+    print(*run_suite({"late": Experiment("Late", runs)}, 1, 100, processes=1).mean_utility)
 """
 
 
@@ -299,11 +299,11 @@ def test_suite_in_a_script_of_a_user(tmp_path):
 SUITE = """
 from ddlo.command_line import command_line
 from experiments.figures import Options, run_suite
-from experiments.suite import compare
+from experiments.suite import Experiment
 from tests.experiments.deadly import WAITING
 
 def main(options):
-    run_suite({"waiting": compare("Waiting", {"waiting": WAITING})}, 3, 50, processes=2)
+    run_suite({"waiting": Experiment("Waiting", {"waiting": WAITING})}, 3, 50, processes=2)
 
 command_line(main, Options)
 """

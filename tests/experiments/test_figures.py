@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from experiments import figures
 from experiments.engine import Store
 from experiments.runs import released
-from experiments.suite import EXPERIMENTS, compare
+from experiments.suite import EXPERIMENTS, Experiment
 
 from ..conftest import ROOT, check_figure, command
 from ..core.test_command_line import odd_texts
@@ -131,7 +131,7 @@ def test_sweep_as_a_module(workplace, monkeypatch):
 
 def test_own_experiment_from_a_script(workplace, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/home/me/my_script.py"])
-    mine = {"mine": compare("My rules", {"ten": released(net_num=10)})}
+    mine = {"mine": Experiment("My rules", {"ten": released(net_num=10)})}
     table = figures.run_suite(mine, seeds=2, frames=900, out=workplace / "out")
     assert table.label.tolist() == ["ten"] * 2 and (workplace / "out" / "mine.pdf").exists()
     page = (workplace / "out" / "results.md").read_text()

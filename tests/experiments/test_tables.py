@@ -6,7 +6,7 @@ import pytest
 
 from experiments import tables
 from experiments.runs import released
-from experiments.suite import AS_RELEASED, EXPERIMENTS, MEASURED, Experiment, Setting, wpmec
+from experiments.suite import AS_RELEASED, EXPERIMENTS, MEASURED, Experiment, wpmec
 
 from .made import result_of
 
@@ -37,7 +37,7 @@ def columns(lines):
 
 def shown(metrics, runs=RUNS, across=""):
     """Return the tables with these metrics: their columns."""
-    experiment = Experiment("", [], metrics=metrics, across=across)
+    experiment = Experiment("", {}, metrics=metrics, across=across)
     return [columns(lines) for lines in tables.tables(experiment, runs).values()]
 
 
@@ -88,12 +88,12 @@ def test_values_are_columns():
 
 
 def test_table_has_a_row_per_run():
-    runs = {"ours": [Setting("K = 3", released()), Setting("K = 1", released(net_num=1), 1)]}
-    runs["theirs"] = [Setting("WPMEC", wpmec(), fraction=0.5)]
-    settings = [*runs["ours"], *runs["theirs"]]
+    ours = Experiment("", {"K = 3": released(), ("K = 1", 1): released(net_num=1)})
+    theirs = Experiment("", {"WPMEC": wpmec()}, fractions={"WPMEC": 0.5})
+    settings = [*ours.settings, *theirs.settings]
     results = {run: result_of(run)[0] for each in settings for run in each.runs(100, 2)}
     results[released(net_num=1, frames=100, seed=1)] = "FloatingPointError: diverged"
-    table = tables.table(runs, 100, 2, results)
+    table = tables.table({"ours": ours, "theirs": theirs}, 100, 2, results)
     assert table.experiment.tolist() == ["ours"] * 4 + ["theirs"] * 2
     assert table.label.tolist() == ["K = 3"] * 2 + ["K = 1"] * 2 + ["WPMEC"] * 2
     assert table.seed.tolist() == [0, 1] * 3 and table.frames.tolist() == [100] * 4 + [50] * 2
@@ -110,7 +110,7 @@ def test_released_numbers_are_beside_full_runs():
     for frames, is_full in ((20000, True), (2000, False)):
         runs = {run for setting in experiment.settings for run in setting.runs(frames, 2)}
         results = {run: result_of(run)[0] for run in runs}
-        table = tables.table({"net_num": experiment.settings}, frames, 2, results)
+        table = tables.table({"net_num": experiment}, frames, 2, results)
         labels, *_, last = columns(tables.tables(experiment, table)[""]).values()
         beside = dict(zip(labels, last))
         assert (beside["K = 1"] == MEASURED["net_num"][1]) == is_full
@@ -118,9 +118,9 @@ def test_released_numbers_are_beside_full_runs():
 
 
 def test_page_has_all_tables_and_failures():
-    page = tables.page({"mine": Experiment("My runs", [])}, RUNS, "How it was made.")
+    page = tables.page({"mine": Experiment("My runs", {})}, RUNS, "How it was made.")
     assert page.startswith("# ") and "\n## My runs\n" in page and "How it was made." in page
     assert "- A, seed 2: MemoryError: no\n" in page and "- C, seed 0: OSError: gone\n" in page
     table = [line for line in page.splitlines() if line.startswith("|")]
     assert len(table) == 5 and "nan" not in page
-    assert "failed" not in tables.page({"mine": Experiment("", [])}, RUNS[:2], "").lower()
+    assert "failed" not in tables.page({"mine": Experiment("", {})}, RUNS[:2], "").lower()
