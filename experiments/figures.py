@@ -39,7 +39,7 @@ class Options:
     sweep: tuple[str, ...] | None = None  # vary this parameter of main.py over these values instead
     seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
     frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
-    quick: bool = False  # 2 seeds and 2000 frames at most, and fewer settings
+    quick: bool = False  # 2 seeds and 2000 frames at most, and fewer values
     out: Path = Path("results/figures")  # output folder; other files in it stay
     processes: int | None = None  # runs at a time on this machine; default: one per core
     scheduler: str | None = None  # address of a Dask scheduler, to run them on its cluster
@@ -91,8 +91,8 @@ def run_suite(
     if quick:
         seeds, frames = min(seeds, 2), min(frames, 2000)
         experiments = {name: each.shortened() for name, each in experiments.items()}
-    settings = [setting for each in experiments.values() for setting in each.settings]
-    runs = list(dict.fromkeys(run for each in settings for run in each.runs(frames, seeds)))
+    suite = {name: each.rows(frames, seeds) for name, each in experiments.items()}
+    runs = list(dict.fromkeys(run for rows in suite.values() for *_, runs in rows for run in runs))
     store = Store(RUNS)
     with output_folder(out) as folder:
         try:
@@ -103,7 +103,12 @@ def run_suite(
             raise
         if len(failed) == len(runs):
             raise ValueError(f"all {len(failed)} runs failed")
-        table = write_results(folder, experiments, frames, seeds, runs, store, failed)
+        results = failed | {run: store.load(run)[0] for run in runs if run not in failed}
+        about = (
+            f"From `{command()}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that "
+            "learns or is random."
+        )
+        table = write_results(folder, experiments, suite, results, store, about)
     before = len(runs) - len(failed) - done
     print(f"{before + done} runs, {before} of them done before; plots and tables: {out}/")
     if failed:
@@ -124,12 +129,11 @@ def check(experiments):
 
 
 @styled
-def write_results(folder, experiments, frames, seeds, runs, store, failed):
-    """Write tables and plots of the experiments with these runs; return the table of runs."""
+def write_results(folder, experiments, suite, results, store, about):
+    """Write tables and plots of the experiments, with these rows by name; return the table of runs."""
     from . import tables  # pandas and SciPy take longer to import than the rest
 
-    metrics = {run: store.load(run)[0] for run in runs if run not in failed}
-    table = tables.table(experiments, frames, seeds, metrics | failed)
+    table = tables.table(suite, results)
     table.to_csv(folder / "results.csv", index=False)
     for name, experiment in tqdm(experiments.items(), "plots", disable=None):
         rows = tables.summary(table[table.experiment == name])
@@ -137,24 +141,21 @@ def write_results(folder, experiments, frames, seeds, runs, store, failed):
         if not len(rows):
             continue
 
-        def curves(array, experiment=experiment):
+        def curves(array, name=name):
             """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
             found = {}
-            for setting in experiment.settings:
-                done = [run for run in setting.runs(frames, seeds) if run in metrics]
-                if done and setting.run.learns:
-                    found[setting.label] = np.array(
-                        [store.load(run)[1][array] for run in done], float
-                    )
+            for label, _, runs in suite[name]:
+                done = [run for run in runs if run.learns and not isinstance(results[run], str)]
+                if done:
+                    found[label] = np.array([store.load(run)[1][array] for run in done], float)
             return found
 
         rows.attrs["across"] = experiment.across
         figure, data = experiment.plot(rows, curves)
         save(figure, folder / name)
         data.to_csv(folder / f"{name}.csv", index=False)
-    about = (
-        f"From `{command()}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that learns or is "
-        f"random. Numbers are means over the test frames, the last {int(table.test_frames.max())}, ± "
+    about += (
+        f" Numbers are means over the test frames, the last {int(table.test_frames.max())}, ± "
         "half-width of the 95 % confidence interval over seeds (Student's t). Times are of one core "
         f"while other runs use the others. Versions: {versions_text(package_versions())}. "
         f"Machine: {'; '.join(sorted(set(table.machine.dropna())))}."

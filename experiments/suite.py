@@ -7,14 +7,13 @@ compare schemes; another value of a parameter goes into the tuple of its sweep.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.enumeration import ENUMERATED_TASKS
 from MUMT import Constants
 
 from . import plots
-from .runs import PUBLISHED_SETTING, Run, TaskSizes, normalised, released
+from .runs import PUBLISHED_SETTING, TaskSizes, normalised, released
 from .schemes import OTHERS, SCHEMES
 from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_off, swapped
 from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
@@ -23,21 +22,6 @@ from .wpmec.network import WPMEC
 GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
 TIMES = ("ms_per_frame", "ms_per_frame_batched")
 COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
-
-
-class Setting(NamedTuple):
-    """Runs that differ in nothing but their seeds."""
-
-    label: str  # of its line or row
-    value: float | str | None  # of the parameter, or the network, that is varied
-    run: Run
-    fraction: float  # of the suite's frames
-
-    def runs(self, frames, seeds):
-        """Return a run for each seed, or a single one where nothing learns or is random."""
-        seeds = seeds if self.run.learns or self.run.scheme.is_random else 1
-        frames = max(1, int(self.fraction * frames))
-        return [replace(self.run, frames=frames, seed=seed) for seed in range(seeds)]
 
 
 @dataclass(frozen=True)
@@ -53,20 +37,22 @@ class Experiment:
     fractions: Mapping = field(default_factory=dict)  # of the frames, by label or key, if not all
     beside: Mapping = field(default_factory=dict)  # released package's results, by label
 
-    @property
-    def settings(self):
-        """The settings of the runs."""
-        found = []
-        for key, run in self.runs.items():
-            label, value = key if isinstance(key, tuple) else (key, None)
-            fraction = self.fractions.get(key, self.fractions.get(label, 1))
-            found.append(Setting(label, value, run, fraction))
-        return found
-
     def shortened(self):
         """Return the experiment of --quick."""
         keys = self.quick or self.runs
         return replace(self, runs={key: run for key, run in self.runs.items() if key in keys})
+
+    def rows(self, frames, seeds):
+        """Return label, value and runs of each row: a single run if nothing learns or is random."""
+        rows = []
+        for key, run in self.runs.items():
+            label, value = key if isinstance(key, tuple) else (key, None)
+            fraction = self.fractions.get(key, self.fractions.get(label, 1))
+            run = replace(run, frames=max(1, int(fraction * frames)))
+            varies = run.learns or run.scheme.is_random
+            runs = [replace(run, seed=seed) for seed in range(seeds if varies else 1)]
+            rows.append((label, value, runs))
+        return rows
 
 
 # What decides

@@ -26,24 +26,24 @@ BESIDE = "released package's DNNs, single runs"
 LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 
 
-def table(experiments, frames, seeds, results):
-    """Return a DataFrame with a row per run of experiments, a dict by name.
+def table(suite, results):
+    """Return a DataFrame with a row per run of a suite, the rows of its experiments by name.
 
     `results` maps a run to its metrics or to its error, a text. Columns are experiment, label,
     value, seed, is_released (whether all but seed and frames are published values), frames, the metrics
     of `runs.execute`, and error.
     """
-    rows = []
-    for name, experiment in experiments.items():
-        for setting in experiment.settings:
-            for run in setting.runs(frames, seeds):
-                row = {"experiment": name, "label": setting.label, "value": setting.value}
+    lines = []
+    for name, rows in suite.items():
+        for label, value, runs in rows:
+            for run in runs:
                 is_released = run == released(frames=run.frames, seed=run.seed)
-                row |= {"seed": run.seed, "is_released": is_released, "frames": run.frames}
+                line = {"experiment": name, "label": label, "value": value, "seed": run.seed}
+                line |= {"is_released": is_released, "frames": run.frames}
                 found = results[run]
                 metrics, error = ({}, found) if isinstance(found, str) else (found, "")
-                rows.append(row | metrics | {"error": error})
-    return pd.DataFrame(rows)
+                lines.append(line | metrics | {"error": error})
+    return pd.DataFrame(lines)
 
 
 def interval(values):

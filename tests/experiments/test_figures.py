@@ -57,10 +57,10 @@ def test_files_of_a_suite(workplace, monkeypatch):
         check_figure(out / name)
     table = pd.read_csv(out / "results.csv")
     rows = [
-        (name, setting.label, run.seed, result_of(run)[0]["mean_utility"])
+        (name, label, run.seed, result_of(run)[0]["mean_utility"])
         for name in NAMES
-        for setting in EXPERIMENTS[name].settings
-        for run in setting.runs(900, 3)
+        for label, _, runs in EXPERIMENTS[name].rows(900, 3)
+        for run in runs
     ]
     found = table[["experiment", "label", "seed", "mean_utility"]].itertuples(index=False)
     assert [tuple(row) for row in found] == [(*row[:3], pytest.approx(row[3])) for row in rows]

@@ -20,19 +20,16 @@ CURVES = ("net_num", "training_cost", "recorded", "wpmec_devices")
 @styled
 def draw(experiment, frames=600, seeds=3):
     """Return the figure of an experiment with made-up results, the data in it, and its rows."""
-    settings = experiment.settings
-    results = {run: result_of(run) for each in settings for run in each.runs(frames, seeds)}
-    metrics = {run: metrics for run, (metrics, _) in results.items()}
-    rows = tables.summary(tables.table({"": experiment}, frames, seeds, metrics))
+    suite = {"": experiment.rows(frames, seeds)}
+    results = {run: result_of(run) for *_, runs in suite[""] for run in runs}
+    rows = tables.summary(tables.table(suite, {run: each[0] for run, each in results.items()}))
     rows.attrs["across"] = experiment.across
 
     def curves(array):
+        learned = {label: runs for label, _, runs in suite[""] if runs[0].learns}
         return {
-            each.label: np.array(
-                [results[run][1][array] for run in each.runs(frames, seeds)], float
-            )
-            for each in settings
-            if each.run.learns
+            label: np.array([results[run][1][array] for run in runs], float)
+            for label, runs in learned.items()
         }
 
     return *experiment.plot(rows, curves), rows

@@ -29,33 +29,35 @@ def coin(network, states, seed):
 
 def runs(name):
     """Return the runs of an experiment by label and value."""
-    return {(setting.label, setting.value): setting.run for setting in EXPERIMENTS[name].settings}
+    named = EXPERIMENTS[name].runs.items()
+    return {key if isinstance(key, tuple) else (key, None): run for key, run in named}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_settings_are_different_and_can_be_run(name):
     experiment, all_runs = EXPERIMENTS[name], []
-    assert experiment.settings
     assert set(experiment.quick) < set(experiment.runs)
     assert set(experiment.metrics) <= tables.FORMATS.keys()
-    for setting in experiment.settings:
-        run, all_seeds = setting.run, setting.runs(600, 3)
-        assert run.parameters and all_seeds[0].frames == max(1, int(600 * setting.fraction))
+    for label, value, all_seeds in experiment.rows(600, 3):
+        run = all_seeds[0]
+        fractions = experiment.fractions
+        fraction = fractions.get((label, value), fractions.get(label, 1))
+        assert run.parameters and run.frames == max(1, int(600 * fraction))
         assert len(all_seeds) == (3 if run.learns or run.scheme.label == "random" else 1)
         assert [each.seed for each in all_seeds] == list(range(len(all_seeds)))
         (_, network), *_ = run.networks
         if run.learns:
             assert make_ddlo(run).net.net[-1] == network.N * network.M
-        if "K = N" not in setting.label:  # which may be another K, too
+        if "K = N" not in label:  # which may be another K, too
             all_runs += all_seeds
-    assert len(set(all_runs)) == len(all_runs)
+    assert len(set(all_runs)) == len(all_runs) > 0
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_sweeps_vary_one_parameter_of_the_released_run(name):
-    *learners, baseline = EXPERIMENTS[name].settings
-    assert all(setting.run == released(**{name: setting.value}) for setting in learners)
-    assert len(learners) >= 4 and baseline.run == BASELINE
+    *learners, (_, baseline) = runs(name).items()
+    assert all(run == released(**{name: value}) for (_, value), run in learners)
+    assert len(learners) >= 4 and baseline == BASELINE
     assert {released(), BASELINE} < {*EXPERIMENTS[name].shortened().runs.values()}
 
 
@@ -102,12 +104,12 @@ def test_learning_is_compared_with_rules_in_different_networks():
 
 def test_events_of_wpmec_happen_at_their_frames():
     swaps, switches = (EXPERIMENTS[f"wpmec_{name}"] for name in ("weights", "devices"))
-    data = samples(replace(swaps.settings[0].run, frames=100).problem)
+    data = samples(swaps.rows(100, 1)[0][2][0].problem)
     plain, swapped = WPMEC(10, [1, 1.5] * 5), WPMEC(10, [1.5, 1] * 5)
     for network, begin, end in ((plain, 0, 60), (swapped, 60, 80), (plain, 80, 100)):
         least = network.optimum(data.states[begin:end])[0]
         np.testing.assert_array_equal(data.gain_min[begin:end], least)
-    data, off = samples(replace(switches.settings[0].run, frames=100).problem), np.zeros((100, 10))
+    data, off = samples(switches.rows(100, 1)[0][2][0].problem), np.zeros((100, 10))
     off[60:75, 2] = off[65:70, 7] = 1
     np.testing.assert_array_equal(data.states == 0, off)
     assert [*swaps.plot.keywords["fractions"], *switches.plot.keywords["fractions"]] == [
@@ -152,7 +154,7 @@ def test_sweep_from_the_command_line(tmp_path, monkeypatch):
             # A network has its own baseline.
             networks = [{}] if name == "net_num" else [{name: value} for value in values]
             expected += [replace(BASELINE, **network) for network in networks]
-            assert [setting.run for setting in suites.pop()[name].settings] == expected
+            assert [*suites.pop()[name].runs.values()] == expected
     for sweep in (
         *(["no_parameter", 1], ["frames", 100], ["hidden", 5], ["seed", 1], ["net_num"]),
         *(["net_num", 1.5], ["uplink", "fast"], ["net_num", 0], ["learning_rate", 0.1, -1]),

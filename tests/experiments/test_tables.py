@@ -90,10 +90,11 @@ def test_values_are_columns():
 def test_table_has_a_row_per_run():
     ours = Experiment("", {"K = 3": released(), ("K = 1", 1): released(net_num=1)})
     theirs = Experiment("", {"WPMEC": wpmec()}, fractions={"WPMEC": 0.5})
-    settings = [*ours.settings, *theirs.settings]
-    results = {run: result_of(run)[0] for each in settings for run in each.runs(100, 2)}
+    suite = {"ours": ours.rows(100, 2), "theirs": theirs.rows(100, 2)}
+    runs = [run for rows in suite.values() for *_, runs in rows for run in runs]
+    results = {run: result_of(run)[0] for run in runs}
     results[released(net_num=1, frames=100, seed=1)] = "FloatingPointError: diverged"
-    table = tables.table({"ours": ours, "theirs": theirs}, 100, 2, results)
+    table = tables.table(suite, results)
     assert table.experiment.tolist() == ["ours"] * 4 + ["theirs"] * 2
     assert table.label.tolist() == ["K = 3"] * 2 + ["K = 1"] * 2 + ["WPMEC"] * 2
     assert table.seed.tolist() == [0, 1] * 3 and table.frames.tolist() == [100] * 4 + [50] * 2
@@ -108,9 +109,9 @@ def test_table_has_a_row_per_run():
 def test_released_numbers_are_beside_full_runs():
     experiment = EXPERIMENTS["net_num"]
     for frames, is_full in ((20000, True), (2000, False)):
-        runs = {run for setting in experiment.settings for run in setting.runs(frames, 2)}
-        results = {run: result_of(run)[0] for run in runs}
-        table = tables.table({"net_num": experiment}, frames, 2, results)
+        rows = experiment.rows(frames, 2)
+        results = {run: result_of(run)[0] for *_, runs in rows for run in runs}
+        table = tables.table({"net_num": rows}, results)
         labels, *_, last = columns(tables.tables(experiment, table)[""]).values()
         beside = dict(zip(labels, last))
         assert (beside["K = 1"] == MEASURED["net_num"][1]) == is_full
