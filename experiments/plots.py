@@ -165,19 +165,15 @@ def against_constant(rows, curves):
 
     figure = new_figure(2.1)
     utility, excess = figure.subplots(2, 1, sharex=True)
-    groups = rows.groupby("label", sort=False)
-    for (label, group), style in zip(groups, styles_of(rows.label)):
-        x = group.value.astype(float)
-        for axes, name, factor in ((utility, "mean_utility", 1), (excess, "excess", 100)):
-            ci95 = factor * group[f"{name}_ci95"].fillna(0)
-            error = ci95 if ci95.any() else None
-            axes.errorbar(x, factor * group[name], error, label=label, **style)
+    draw_lines(utility, rows, "value", "mean_utility")
+    draw_lines(excess, rows, "value", "excess", 100)
     utility.set_ylabel(utility_label(rows))
     excess.set_ylabel("Mean utility above the optimum (%)")
     excess.set_yscale("symlog", linthresh=0.01, linscale=0.5)
     excess.set_ylim(bottom=-0.002)
     excess.set_yticks([0, 0.01, 0.1, 1, 10, 100], ["0", "0.01", "0.1", "1", "10", "100"])
-    if x.min() > 0 and x.max() > 4 * x.min():
+    x = sorted(set(rows.value))
+    if x[0] > 0 and x[-1] > 4 * x[0]:
         excess.set_xscale("log")
         excess.xaxis.set_minor_locator(NullLocator())
     excess.set_xticks(x, [f"{value:g}" for value in x])
@@ -225,8 +221,7 @@ def decision_time(rows, curves):
     """Plot decision times against users, for DDLO and ways to the optimum, and DDLO's against K."""
     figure = new_figure(2.1)
     by_users, by_K = figure.subplots(2, 1)
-    for label, group in rows[rows.label.isin(STYLES)].groupby("label", sort=False):
-        by_users.plot(group.value, group.ms_per_frame, label=label, **STYLES[label])
+    draw_lines(by_users, rows[rows.label.isin(STYLES)], "value", "ms_per_frame")
     by_users.axhline(SECOND, color="0.5", label="one second")
     log_axis(by_users.yaxis)
     by_users.set_xticks(sorted(set(rows.value)))
@@ -234,10 +229,9 @@ def decision_time(rows, curves):
     learned = rows[rows.label.str.startswith("DDLO")]
     learned = learned.assign(K=learned.label.str.extract(r"K = (\d+)$", expand=False).astype(int))
     users = sorted(set(learned.value))
-    for n, marker in zip(users[:: max(1, len(users) // 2)], cycle("pd>H")):
-        group = learned[learned.value == n].sort_values("K")
-        style = {"marker": marker, "linestyle": "--"}
-        by_K.plot(group.K, group.ms_per_frame, label=f"DDLO, {n:g} users", **style)
+    some = learned[learned.value.isin(users[:: max(1, len(users) // 2)])]
+    some = some.assign(label=[f"DDLO, {value:g} users" for value in some.value])
+    draw_lines(by_K, some, "K", "ms_per_frame")
     by_K.set_xlabel("K, DNNs")
     by_K.set_ylim(0, 1.1 * learned.ms_per_frame.max())
     for axes in (by_users, by_K):
@@ -262,12 +256,9 @@ def scaling(rows, curves):
     metrics = ("mean_gain_ratio", "ms_per_frame", "loop_seconds")
     for axis, column in zip(shown, panels.T):
         on_axis = rows.assign(size=sizes[:, axis])[sizes[:, 1 - axis] == others[axis]]
-        groups = on_axis.groupby("label", sort=False)
-        for (label, group), style in zip(groups, styles_of(on_axis.label)):
-            group = group.sort_values("size")
-            for axes, name in zip(column, metrics):
-                if name in group and group[name].notna().any():
-                    axes.plot(group["size"], group[name], label=label, **style)
+        for axes, metric in zip(column, metrics):
+            if metric in rows:
+                draw_lines(axes, on_axis, "size", metric)
         column[-1].set_xticks(sorted(set(on_axis["size"])))
         column[-1].set_xlabel(names[axis].format(others[axis]))
     for axes in panels[0]:
@@ -303,6 +294,15 @@ def intervals(axes, rows, place, metric="mean_gain_ratio", **style):
     """Draw a metric of a summary with its 95 % interval, in rows at these places."""
     style = {"color": "k", "marker": "o", "linestyle": "none"} | style
     axes.errorbar(rows[metric], place, xerr=rows[f"{metric}_ci95"].fillna(0), **style)
+
+
+def draw_lines(axes, rows, x, metric, factor=1):
+    """Draw a metric, times a factor, against a column: a line per label, with 95 % intervals."""
+    for (label, group), style in zip(rows.groupby("label", sort=False), styles_of(rows.label)):
+        group = group.dropna(subset=metric).sort_values(x)
+        error = factor * group[f"{metric}_ci95"].fillna(0)
+        error = error if error.any() else None
+        axes.errorbar(group[x], factor * group[metric], error, label=label, **style)
 
 
 def styles_of(labels):

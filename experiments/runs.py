@@ -32,6 +32,7 @@ SAMPLES = 20000  # states, unless a run loads or makes others
 TIMED_FRAMES, TIMED_SECONDS, TIMED_BLOCK, TIMED_STEPS = 100, 0.5, 1000, 30
 # Parameters that do not change what a run finds.
 PROCESS = ("resume", "frozen", "checkpoint", "device", "out", "show")
+NETWORK = ("users", "tasks", "bandwidth", "uplink", *vars(Constants()))  # parameters of the network
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,10 @@ class Run(Parameters):
     def __post_init__(self):
         super().__post_init__()
         default = {each.name: each.default for each in fields(self)}
-        for name in PROCESS:
-            if getattr(self, name) != default[name]:
-                raise ValueError(f"{name} has no effect in a Run: use main.run")
-        for name in ("users", "tasks", "bandwidth", "uplink", *vars(Constants())):
-            allowed = (default[name], PUBLISHED_SETTING[name])
-            if self.network is not None and getattr(self, name) not in allowed:
-                raise ValueError(f"{name} has no effect beside network: set it in the network")
+        for name in (*PROCESS, *(() if self.network is None else NETWORK)):
+            if getattr(self, name) not in (default[name], PUBLISHED_SETTING.get(name)):
+                where = "with a network of its own" if name in NETWORK else "in a Run"
+                raise ValueError(f"{name} has no effect {where}")
         if self.scheme is not None and not hasattr(self.scheme, "decide"):
             raise ValueError(f"scheme must be a Scheme, got {checks.quoted(self.scheme)}")
         if not callable(self.states):
@@ -124,9 +122,8 @@ class Run(Parameters):
         data set.
         """
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        described = {name: describe(values[name]) for name in values.keys() - {*PROCESS, "data"}}
-        if self.data:
-            described["data"] = sha256(Path(self.data).read_bytes()).hexdigest()
+        values["data"] = self.data and sha256(Path(self.data).read_bytes()).hexdigest()
+        described = {name: describe(value) for name, value in values.items() if name not in PROCESS}
         return {"class": describe(type(self))} | described
 
     @cached_property
@@ -142,13 +139,13 @@ class Run(Parameters):
 
     def __str__(self):
         """The scheme, the seed, and all that differs from the published setting."""
-        own, default = self.parameters, released().parameters
-        names = [each.name for each in fields(self) if each.name in own]
-        changed = [name for name in names if own[name] != default[name] and name != "scheme"]
-        scheme = "DDLO" if self.learns else self.scheme.label
-        values = {name: getattr(self, name) for name in ["seed", *changed]}
-        texts = [f"{name}={getattr(each, '__name__', each)}" for name, each in values.items()]
-        return ", ".join([scheme, *dict.fromkeys(texts)])
+        scheme, published = "DDLO" if self.learns else self.scheme.label, released().parameters
+        texts = [scheme, f"seed={self.seed}"]
+        for name, value in self.parameters.items():
+            if value != published[name] and name not in ("class", "scheme", "seed"):
+                value = getattr(self, name)
+                texts.append(f"{name}={getattr(value, '__name__', value)}")
+        return ", ".join(texts)
 
 
 PUBLISHED_SETTING = vars(Constants()) | {
@@ -178,8 +175,6 @@ def describe(value):
         return value
     if isinstance(value, (int, float)):
         return float(value)  # 100 and 100.0 are the same run
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, (list, tuple)):
         return [describe(each) for each in value]
     if isinstance(value, dict):
@@ -218,7 +213,9 @@ def execute(run):
         Q, costs = history["Q"][-tests:], np.array(ddlo.net.cost_his, np.float32)
         ratio = history.get("gain_ratio", np.full(run.frames, np.nan))
         curves = {"gain_ratio": ratio.astype(np.float32), "costs": costs}
-        scored = getattr(ddlo, "scored", 0) / run.frames or candidates(ddlo)
+        logits = np.zeros((ddlo.net.net_num, 1, ddlo.net.net[-1]))
+        scored = len(ddlo.net.candidates(logits, np)) + run.recombine
+        scored = getattr(ddlo, "scored", scored * run.frames) / run.frames
         metrics = {"loop_seconds": seconds, "candidates_per_frame": scored}
         if costs.size:
             metrics["last_cost"] = costs[:, -max(1, costs.shape[1] // 5) :].mean()
@@ -329,12 +326,6 @@ def make_ddlo(run):
     any_state = np.zeros((1, network.state_size))
     net = make_net(run, network, any_state, copy.copy(run.candidates))
     return run.algorithm(net, network, run.recombine)
-
-
-def candidates(ddlo):
-    """Return the number of decisions that a DDLO scores in a frame."""
-    logits = np.zeros((ddlo.net.net_num, 1, ddlo.net.net[-1]))
-    return len(ddlo.net.candidates(logits, np)) + ddlo.recombine
 
 
 def timed(function, *arguments, **options):

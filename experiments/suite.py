@@ -10,10 +10,9 @@ from functools import partial
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.enumeration import ENUMERATED_TASKS
-from MUMT import Constants
 
 from . import plots
-from .runs import PUBLISHED_SETTING, TaskSizes, normalised, released
+from .runs import NETWORK, PUBLISHED_SETTING, TaskSizes, normalised, released
 from .schemes import OTHERS, SCHEMES
 from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_off, swapped
 from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
@@ -123,9 +122,6 @@ MEASURED = {
     "memory_size": {256: "0.9928", 4096: "0.9853"},
     "training_interval": {1: "0.9869", 5: "0.9916", 50: "0.9828"},
 }
-
-
-NETWORK = ("users", "tasks", "uplink", *vars(Constants()))  # parameters of the network
 
 
 def sweep(name, values):
