@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from experiments import figures
 from experiments.engine import Store
 from experiments.runs import released
-from experiments.suite import EXPERIMENTS, Experiment
+from experiments.suite import EXPERIMENTS
 
 from ..conftest import ROOT, check_figure, command
 from ..core.test_command_line import odd_texts
@@ -24,7 +24,9 @@ NAMES = ("net_num", "schemes", "bandwidth")
 SHORT = ("--seeds", 3, "--frames", 900)
 BAD_OPTIONS = ["--seeds 0", "--frames -3", "--processes 0", f"--out {ROOT / 'LICENSE'}"]
 BAD_OPTIONS += ["--sweep users", "--sweep bandwidth equal", "--sweep net_num 1 --only schemes"]
-BAD_OPTIONS += ["--sweep net_num 0", "--sweep net_num 1 two"]
+BAD_OPTIONS += ["--sweep net_num 0", "--sweep net_num 1 two", "--sweep no_parameter 1"]
+BAD_OPTIONS += ["--sweep frames 100", "--sweep hidden 5", "--sweep seed 1", "--sweep net_num 1.5"]
+BAD_OPTIONS += ["--sweep learning_rate 0.1 -1"]
 
 
 @pytest.fixture
@@ -127,15 +129,6 @@ def test_sweep_as_a_module(workplace, monkeypatch):
     check_figure(workplace / "out" / "flips")
     page = (workplace / "out" / "results.md").read_text()
     assert "python -m experiments.figures --sweep flips 0 2" in page
-
-
-def test_own_experiment_from_a_script(workplace, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/home/me/my_script.py"])
-    mine = {"mine": Experiment("My rules", {"ten": released(net_num=10)})}
-    table = figures.run_suite(mine, seeds=2, frames=900, out=workplace / "out")
-    assert table.label.tolist() == ["ten"] * 2 and (workplace / "out" / "mine.pdf").exists()
-    page = (workplace / "out" / "results.md").read_text()
-    assert "python my_script.py" in page and "## My rules" in page
 
 
 @pytest.mark.parametrize("options", BAD_OPTIONS)

@@ -1,30 +1,21 @@
 """The experiments: their settings, and what users add to them."""
 
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
 
 from experiments import figures, tables
 from experiments.runs import make_ddlo, released, samples
-from experiments.schemes import SCHEMES, Scheme
-from experiments.suite import EXPERIMENTS, Experiment
+from experiments.schemes import SCHEMES
+from experiments.suite import EXPERIMENTS
 from experiments.wpmec.network import WPMEC
 
-from ..conftest import check_figure, command
+from ..conftest import command
 
 cli = command(figures)
 SWEEPS = ("net_num", "learning_rate", "batch_size", "memory_size", "training_interval")
 BASELINE = released(scheme=SCHEMES["smallest task local"])
-MINE = """
-import numpy as np
-def every_other(network, states):
-    return np.tile(np.arange(network.N * network.M) % 2, (len(states), 1))
-def coin(network, states, seed):
-    toss = np.random.default_rng(seed).integers(0, 2, (len(states), 1))
-    return np.tile(toss, network.N * network.M)
-"""
 
 
 def runs(name):
@@ -122,43 +113,15 @@ def test_events_of_wpmec_happen_at_their_frames():
     ]
 
 
-@pytest.mark.slow
-def test_new_schemes_in_a_new_experiment(tmp_path, monkeypatch, network, published):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "my_schemes.py").write_text(MINE)
-    mine = import_module("my_schemes")
-    schemes = [Scheme("mine", mine.every_other), Scheme("coin", mine.coin, is_random=True)]
-    compared = {scheme.label: released(scheme=scheme) for scheme in schemes}
-    compared |= {"DDLO": released(net_num=1, hidden=(5,))}
-    options = {"seeds": 2, "frames": 600, "out": tmp_path / "out", "processes": 1}
-    table = figures.run_suite({"mine": Experiment("Mine", compared)}, **options)
-    assert table.label.tolist() == ["mine", "coin", "coin", "DDLO", "DDLO"]
-    d = published[0][16000:16120]
-    decisions = [mine.every_other(network, d), mine.coin(network, d, 0), mine.coin(network, d, 1)]
-    Q = [network.compute_Q(d, x).mean() for x in decisions]
-    assert table.mean_utility[:3].tolist() == pytest.approx(Q, rel=1e-12)
-    assert f"| {Q[0]:.2f} |" in (tmp_path / "out" / "results.md").read_text()
-    check_figure(tmp_path / "out" / "mine")
-
-
-def test_sweep_from_the_command_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "given, name, values", [("K", "net_num", (4, 1)), ("uplink", "uplink", (50.0, 200.0))]
+)
+def test_sweep_from_the_command_line(monkeypatch, given, name, values):
     suites = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(figures, "run_all", None)  # nothing runs
-    with monkeypatch.context() as patch:
-        patch.setattr(figures, "run_suite", lambda experiments, *_: suites.append(experiments))
-        for given, name, values in (("K", "net_num", (4, 1)), ("uplink", "uplink", (50.0, 200.0))):
-            assert cli(patch, "--sweep", given, *values, values[0]) is None
-            expected = [released(**{name: value}) for value in values]
-            # A network has its own baseline.
-            networks = [{}] if name == "net_num" else [{name: value} for value in values]
-            expected += [replace(BASELINE, **network) for network in networks]
-            assert [*suites.pop()[name].runs.values()] == expected
-    for sweep in (
-        *(["no_parameter", 1], ["frames", 100], ["hidden", 5], ["seed", 1], ["net_num"]),
-        *(["net_num", 1.5], ["uplink", "fast"], ["net_num", 0], ["learning_rate", 0.1, -1]),
-    ):
-        message = cli(monkeypatch, "--sweep", *sweep)
-        assert isinstance(message, str) and "\n" not in message, sweep
-    assert not any(tmp_path.iterdir())
+    monkeypatch.setattr(figures, "run_suite", lambda experiments, *_: suites.append(experiments))
+    assert cli(monkeypatch, "--sweep", given, *values, values[0]) is None
+    expected = [released(**{name: value}) for value in values]
+    # A network has its own baseline.
+    networks = [{}] if name == "net_num" else [{name: value} for value in values]
+    expected += [replace(BASELINE, **network) for network in networks]
+    assert [*suites.pop()[name].runs.values()] == expected
