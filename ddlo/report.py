@@ -35,6 +35,7 @@ def make_report(history, tests, network, data, seed):
         "test_frames": tests,
         "reference": reference,
         "measure": measure,
+        "unit": network.unit,
         "distinct_decisions": distinct,
         f"mean_{measure}": data.compare(Q, test).mean(),
         # A single decision never beats the best one, of which only some frames may have been seen.
@@ -101,7 +102,8 @@ def print_report(report, out):
     lines.append(("distinct decisions", f"{r['distinct_decisions']} in the test frames"))
     spec = ".2f" if max(map(abs, r["mean_utility"].values())) >= 10 else ".4g"
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
-    lines.append(("mean utility (J)" if "mean_energy" in r else "mean utility", utility))
+    heading = f"mean utility ({r['unit']})" if r["unit"] else "mean utility"
+    lines.append((heading, utility))
     if "mean_energy" in r:
         sums = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
         lines.append(("energy, delay", sums))
