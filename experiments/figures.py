@@ -83,15 +83,20 @@ def run_suite(
     """
     if multiprocessing.parent_process():
         sys.exit('call run_suite below `if __name__ == "__main__":`, as workers import the script')
-    check(experiments)
+    if not experiments or not all(each.runs for each in experiments.values()):
+        raise ValueError("a suite needs experiments, and each one runs, got none")
+    for name, experiment in experiments.items():
+        if not re.fullmatch(r"[\w-]+", name):  # a file name
+            raise ValueError(f"names must be letters, digits, - and _, got {name!r}")
+        for run in experiment.runs.values():
+            if run.learns:
+                make_ddlo(run)  # refuses bad parameters
     checks.integer("seeds", seeds, high=MOST_SEEDS)
     checks.integer("frames", frames)
     if processes is not None:
         checks.integer("processes", processes)
-    if quick:
-        seeds, frames = min(seeds, 2), min(frames, 2000)
-        experiments = {name: each.shortened() for name, each in experiments.items()}
-    suite = {name: each.rows(frames, seeds) for name, each in experiments.items()}
+    seeds, frames = (min(seeds, 2), min(frames, 2000)) if quick else (seeds, frames)
+    suite = {name: each.rows(frames, seeds, quick) for name, each in experiments.items()}
     runs = list(dict.fromkeys(run for rows in suite.values() for *_, runs in rows for run in runs))
     store = Store(RUNS)
     with output_folder(out) as folder:
@@ -114,18 +119,6 @@ def run_suite(
     if failed:
         sys.exit(f"{len(failed)} of {len(runs)} runs failed, see {out}/results.md")
     return table
-
-
-def check(experiments):
-    """Raise ValueError for experiments, a dict by name, that cannot be run or shown."""
-    if not experiments or not all(each.runs for each in experiments.values()):
-        raise ValueError("a suite needs experiments, and each one runs, got none")
-    for name, experiment in experiments.items():
-        if not re.fullmatch(r"[\w-]+", name):  # a file name
-            raise ValueError(f"names must be letters, digits, - and _, got {name!r}")
-        for run in experiment.runs.values():
-            if run.learns:
-                make_ddlo(run)  # refuses bad parameters
 
 
 @styled

@@ -77,7 +77,8 @@ def convergence(rows, curves):
         ratio = row.mean_gain_ratio
         axes.axhline(ratio, label=row.label, clip_on=False, **style)
         data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
-    gain_ratio_axis(axes.yaxis, data["mean"].min(), data["mean"].max())
+    if data["mean"].notna().any():  # an optimum is known
+        gain_ratio_axis(axes.yaxis, data["mean"].min(), data["mean"].max())
     begin = frames - rows.test_frames.max() + 0.5
     axes.axvline(begin, color="0.5", linestyle=DASHED, label="test begins")
     legend(figure, axes)

@@ -36,15 +36,12 @@ class Experiment:
     fractions: Mapping = field(default_factory=dict)  # of the frames, by label or key, if not all
     beside: Mapping = field(default_factory=dict)  # released package's results, by label
 
-    def shortened(self):
-        """Return the experiment of --quick."""
-        keys = self.quick or self.runs
-        return replace(self, runs={key: run for key, run in self.runs.items() if key in keys})
-
-    def rows(self, frames, seeds):
+    def rows(self, frames, seeds, quick=False):
         """Return label, value and runs of each row: a single run if nothing learns or is random."""
         rows = []
         for key, run in self.runs.items():
+            if quick and self.quick and key not in self.quick:
+                continue
             label, value = key if isinstance(key, tuple) else (key, None)
             fraction = self.fractions.get(key, self.fractions.get(label, 1))
             run = replace(run, frames=max(1, int(fraction * frames)))

@@ -49,7 +49,9 @@ def test_sweeps_vary_one_parameter_of_the_released_run(name):
     *learners, (_, baseline) = runs(name).items()
     assert all(run == released(**{name: value}) for (_, value), run in learners)
     assert len(learners) >= 4 and baseline == BASELINE
-    assert {released(), BASELINE} < {*EXPERIMENTS[name].shortened().runs.values()}
+    assert {released(), BASELINE} < {
+        runs[0] for *_, runs in EXPERIMENTS[name].rows(20000, 1, quick=True)
+    }
 
 
 def test_every_scheme_is_compared():
