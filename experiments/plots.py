@@ -14,6 +14,7 @@ from ddlo.plots import legend, new_figure
 # Matplotlib, pandas and SciPy are imported where they are used, so that --help is quick.
 
 BINS, FIRST_BIN = 60, 50  # points of a curve, and frames in the first one on a logarithmic axis
+FEW = 3  # seeds; plots show no interval of fewer, because it is too wide
 LEAST = 1e-4  # added to the distance of a gain ratio to 1, so that 1 has a place on the axis
 GAIN_RATIOS = {"x": (0.5, 0.9, 0.99, 0.999, 1)}  # ticks
 GAIN_RATIOS["y"] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
@@ -294,14 +295,14 @@ def rows_figure(labels, rest, panels=1, **options):
 def intervals(axes, rows, place, metric="mean_gain_ratio", **style):
     """Draw a metric of a summary with its 95 % interval, in rows at these places."""
     style = {"color": "k", "marker": "o", "linestyle": "none"} | style
-    axes.errorbar(rows[metric], place, xerr=rows[f"{metric}_ci95"].fillna(0), **style)
+    axes.errorbar(rows[metric], place, xerr=half_width(rows, metric), **style)
 
 
 def draw_lines(axes, rows, x, metric, factor=1):
     """Draw a metric, times a factor, against a column: a line per label, with 95 % intervals."""
     for (label, group), style in zip(rows.groupby("label", sort=False), styles_of(rows.label)):
         group = group.dropna(subset=metric).sort_values(x)
-        error = factor * group[f"{metric}_ci95"].fillna(0)
+        error = factor * half_width(group, metric)
         error = error if error.any() else None
         axes.errorbar(group[x], factor * group[metric], error, label=label, **style)
 
@@ -375,6 +376,7 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
     for (name, values), style in zip(curves.items(), styles_of(curves)):
         sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
         mean, ci95 = interval((sums[:, ends] - sums[:, begins]) / (ends - begins))
+        ci95 = ci95 if seeds >= FEW else np.nan
         low, high = mean - ci95, mean + ci95
         axes.plot(ends, mean, label=name, markevery=7, **style)
         axes.fill_between(ends, low, high, color=style["color"], alpha=0.2, linewidth=0)
@@ -392,14 +394,19 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(ends[0], max(steps, ends[0] + 1))
     axes.set_xlabel(label)
-    if seeds > 1:
+    if seeds >= FEW:
         axes.fill_between([], [], [], color="k", alpha=0.2, label=interval_label(seeds))
     return pd.concat(data, ignore_index=True)
 
 
+def half_width(rows, metric):
+    """Return the half-width of the interval of a metric; 0 without one."""
+    return rows[f"{metric}_ci95"].where(rows.seeds >= FEW).fillna(0)
+
+
 def interval_label(seeds):
-    """Return the label of intervals over this number of seeds."""
-    return f"95 % interval, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    """Return the label of values with their intervals over this number of seeds."""
+    return f"95 % interval, {seeds} seeds" if seeds >= FEW else f"seeds: {seeds}"
 
 
 def utility_label(rows):
