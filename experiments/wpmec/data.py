@@ -1,11 +1,13 @@
 """Channel gains of WPMEC: generated ones, those of the experiments, and DROO's files."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ddlo import checks
 from ddlo.data import Data, check_states
 from ddlo.enumeration import ENUMERATED_TASKS
-from ddlo.files import as_path, read_mat
+from ddlo.files import read_mat
 
 from .network import ROUNDING, WPMEC
 
@@ -64,8 +66,7 @@ def load_gains(path):
     for a missing key, a wrong shape, invalid gains or decisions, or a rate that its decision does not
     reach.
     """
-    path = as_path("data", path)
-    content = read_mat(path)
+    path, content = Path(path), read_mat(path)
     missing = [key for key in KEYS if key not in content]
     if missing:
         found = checks.shortened(", ".join(content)) or "nothing"
