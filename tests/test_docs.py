@@ -15,7 +15,7 @@ from tools.benchmark import __main__ as benchmark
 from .conftest import ROOT
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "data" / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md"]
 PAGES += sorted(DOCS.glob("*.md"))
 EXAMPLES = [
     pytest.param(code, id=f"{page.name}-{i}")
