@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
-from ddlo import FRAMES_PER_CALL
+from ddlo import FRAMES_PER_CALL, checks
 from ddlo.bandwidth import Sharing, make_network
 from ddlo.checkpoint import Resumable
 from ddlo.command_line import command_line
@@ -53,7 +53,7 @@ class Parameters(Resumable, Constants):
     # Running it.
     seed: int | None = 0  # of weights and mini-batches: the same seed gives the same run
     resume: Path | None = None  # continue a saved model or checkpoint, with its parameters
-    frozen: bool = False  # with resume: decide only, do not learn
+    frozen: bool = False  # with resume: decide only, do not learn; all frames are a test
     checkpoint: int | None = None  # frames between saves of a long run, in OUT/checkpoint.npz
     device: str | None = None  # CPU, GPU, GPU:1, ...; default: TensorFlow's choice
     out: Path | None = None  # output folder; default: results/<time>
@@ -106,6 +106,7 @@ class DDLO(Compilable, compiled=True):
         x = chosen(candidates, k, xp)
         if self.recombine:  # not in the paper
             other = self.network.recombine(costs, candidates, x, xp)
+            other = self.network.allowed(costs, other, xp)
             better = self.network.score(costs, other, xp) < xp.min(Q, axis=0)
             k = xp.where(better, candidates.shape[0], k)
             x = xp.where(better[:, None], other, x)
@@ -128,11 +129,11 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     started, p = perf_counter(), resumed(parameters)
     network = as_network(make_network(p) if network is None else network)
     data = Data.load(p.data, network) if data is None else Data.given(data, network)
-    index, tests = data.time_frames(p.frames)
+    index, tests = data.time_frames(p.frames, p.frozen)
     with output_folder(p.out) as folder:
         with starting(p.device) as device:
             net = make_net(p, network, data.training, candidates)
-            ddlo = algorithm(net, network, p.recombine)
+            ddlo = checks.subclass("algorithm", algorithm, DDLO)(net, network, p.recombine)
             checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)
             ready = perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)

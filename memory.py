@@ -61,17 +61,20 @@ class MemoryDNN(Compilable, compiled=True):
         scale=RELEASED,
     ):
         layers = list(net) if np.iterable(net) else []
-        if len(layers) < 2:
-            raise ValueError(f"net must have at least an input and an output layer, got {net}")
+        if len(layers) < 2 or any(map(np.iterable, layers)):
+            raise ValueError(
+                "net must be the neurons of at least an input and an output layer, the same for all DNNs, "
+                f"got {checks.quoted(net)}"
+            )
         self.net = [checks.integer(f"net[{i}]", width) for i, width in enumerate(layers)]
         self.net_num = checks.integer("net_num", net_num)
-        checks.number("learning_rate", learning_rate, positive=True)
+        checks.single("learning_rate", learning_rate)
         self.lr, self.training_interval = learning_rate, training_interval
         self.batch_size = batch_size
         self.memory_size = checks.integer("memory_size", memory_size)
         self.output_graph = bool(output_graph)
         self.beta1 = float(checks.number("beta1", beta1))
-        if self.beta1 >= 1:
+        if np.float32(self.beta1) >= 1:
             raise ValueError(f"beta1 must be below 1, got {beta1}")
         self.candidates = check_rule(candidates, self.net_num, self.net[-1])
         self.scale = scale
@@ -311,14 +314,14 @@ class MemoryDNN(Compilable, compiled=True):
             checks.binary("decisions in the memory", net.memory[:, net.net[0] :])
             costs = content["cost_his"]
             costs = checks.array("cost_his", costs, shape=(net.net_num, costs.shape[-1]))
-            net.cost_his = checks.sizes("cost_his", costs).tolist()
+            net.cost_his = checks.every("cost_his", costs, costs >= 0, ">= 0").tolist()
             weights, m, v, powers = net.state
             expected, n = [*weights, *m, *v, powers], len(weights)
             variables = [content[f"variable_{i}"] for i in range(len(expected))]
             *variables, powers = net._like("variables", variables, expected)
             checks.every("Adam's powers", powers, (powers >= 0) & (powers < 1), "in [0, 1)")
             for values in variables[2 * n :]:
-                checks.sizes("Adam's second moments", values)
+                checks.every("Adam's second moments", values, values >= 0, ">= 0")
             net.raw_state = [variables[:n], variables[n : 2 * n], variables[2 * n :], powers]
         return net
 
@@ -365,7 +368,7 @@ class MemoryDNN(Compilable, compiled=True):
         if name in ("training_interval", "batch_size"):
             value = checks.integer(name, value)
         elif name == "lr":
-            value = float(checks.number(name, value, positive=True))
+            value = checks.single(name, value)
         elif name == "raw_state":
             vars(self).pop("_decision_weights", None)
         elif name == "scale" and not callable(value):

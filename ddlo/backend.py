@@ -37,6 +37,11 @@ if flags.startswith("-") or not flags:  # otherwise it is the path of a file wit
 with quiet_stderr():
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp  # noqa: F401 - imported from here
+if not tf.executing_eagerly():
+    raise ImportError(
+        "DDLO needs TensorFlow's eager execution: use another process than code that calls "
+        "tf.compat.v1.disable_v2_behavior() or disable_eager_execution()"
+    )
 tf.get_logger().setLevel("ERROR")  # every MemoryDNN traces its own functions: no warnings
 # Matrix products are float32 as released; TensorFloat-32 would round at 1e-3.
 tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -84,7 +89,14 @@ def adam(state, gradients, rate, beta1, beta2):
 def compiled(function):
     """Return a function of tensors or NumPy arrays compiled by XLA."""
     _compile_quietly()
-    return tf.function(function, jit_compile=True, autograph=False)
+    fast = tf.function(function, jit_compile=True, autograph=False)
+
+    def call(*arguments):
+        if tf.config.functions_run_eagerly():  # then TensorFlow passes NumPy arrays on
+            arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        return fast(*arguments)
+
+    return call
 
 
 @functools.cache

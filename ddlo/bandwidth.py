@@ -77,7 +77,7 @@ class JointMUMT(MUMT, compiled=True):
         """Return as MUMT, with the bandwidths of `bandwidth_allocation`."""
         energy, local, processing = super().energy_and_delays(task_size, decision)
         allocated = self.bandwidth_allocation(task_size, decision)
-        offloaded = self.by_user(np.asarray(task_size) * np.asarray(decision)).sum(axis=-1)
+        offloaded = self.by_user(np.multiply(*self.checked(task_size, decision))).sum(axis=-1)
         return energy, local, processing + offloaded / np.where(offloaded, allocated, 1.0)
 
     # The optimum and a lower bound

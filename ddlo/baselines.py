@@ -25,7 +25,7 @@ def best_fixed(network, state):
     separable, else among all 2**(N*M), both up to 12 tasks; beyond that by coordinate descent, which
     may miss a better one. Looks at evenly spaced frames if all take too long.
     """
-    state = np.atleast_2d(np.asarray(state, float))
+    state = frames(network, state)
     tasks = network.N * network.M
     if network.separable and network.M <= ENUMERATED_TASKS:
         decisions = all_decisions(network.M)
@@ -70,7 +70,7 @@ def smallest_local(network, task_size):
     """
     if not network.has_task_sizes:
         raise ValueError(f"the state of {kind_of(network)} is not one size for each task")
-    d = checks.sizes("task_size", frames(network, task_size).astype(float))
+    d = checks.sizes("task_size", frames(network, task_size))
     d = d.reshape(-1, network.N, network.M)
     smallest = np.where(d > 0, d, np.inf).argmin(axis=-1)[..., None]
     return (np.arange(network.M) != smallest).astype(np.int32).reshape(len(d), -1)
@@ -90,14 +90,8 @@ def baselines(network, state, fixed, seed):
 
 
 def frames(network, state):
-    """Return states as (frames, S); (S,) is one frame. Raises ValueError for another shape."""
-    state = np.atleast_2d(state)
-    if state.ndim != 2 or state.shape[1] != network.state_size:
-        raise ValueError(
-            f"task_size must have shape (frames, {network.state_size}), for {network}, got "
-            f"{state.shape}"
-        )
-    return state
+    """Return valid states as float64 (frames, S); (S,) is one frame. Raises ValueError for others."""
+    return np.atleast_2d(checks.block("state", network.check_state(state)))
 
 
 def _evenly_spaced(states, number):

@@ -135,7 +135,10 @@ def check_rule(rule, dnns, tasks):
     """Return a rule that works for this number of DNNs and tasks. Raises ValueError if it does not."""
     if not callable(rule):
         raise ValueError(f"candidates must be a callable (logits, xp), got {checks.quoted(rule)}")  # noqa: TRY004
-    found = np.asarray(rule(np.zeros((dnns, 1, tasks)), np))
+    try:
+        found = np.asarray(rule(np.zeros((dnns, 1, tasks)), np))
+    except TypeError as error:
+        raise ValueError(f"candidates must take (logits, xp): {error}") from error
     if found.dtype != bool or found.ndim != 3 or found.shape[1:] != (1, tasks):
         raise ValueError(
             f"candidates must return booleans of shape (C, frames, {tasks}), got {found.dtype} of "

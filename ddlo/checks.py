@@ -23,11 +23,23 @@ def integer(name, value, low=1, high=INT32):
 def number(name, value, positive=False):
     """Return a finite number >= 0 (or > 0) as a Python number."""
     is_number = isinstance(value, (int, float, np.integer, np.floating))
-    is_valid = is_number and not isinstance(value, bool) and 0 <= value < np.inf
+    try:
+        is_valid = is_number and not isinstance(value, bool) and 0 <= float(value) < np.inf
+    except OverflowError:  # an integer above 1e308
+        is_valid = False
     if not is_valid or (positive and value == 0):
         limit = "> 0" if positive else ">= 0"
         raise ValueError(f"{name} must be a finite number {limit}, got {quoted(value)}")
     return value.item() if isinstance(value, np.generic) else value
+
+
+def single(name, value):
+    """Return a number > 0 that is also one in float32, in which DNNs are trained."""
+    value = number(name, value, positive=True)
+    low, high = map(float, (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low:.1e} to {high:.1e}, got {value:g}")
+    return float(value)
 
 
 def constant(name, value, shape, positive=False):
@@ -77,6 +89,13 @@ def choice(name, value, choices):
     return value
 
 
+def subclass(name, value, kind):
+    """Return a class that is the kind or a subclass of it."""
+    if not isinstance(value, type) or not issubclass(value, kind):
+        raise ValueError(f"{name} must be a subclass of {kind.__name__}, got {quoted(value)}")  # noqa: TRY004
+    return value
+
+
 def flags(parameters):
     """Check that the fields of a dataclass with the default True or False have such a value."""
     for each in fields(parameters):
@@ -94,6 +113,8 @@ def text(name, value, longest=60):
 
 def array(name, values, dtype=np.float64, shape=None):
     """Return real numbers as an array of a floating-point dtype, and of this shape if one is given."""
+    if np.ma.isMaskedArray(values):  # its mask would be ignored
+        raise ValueError(f"{name} must be an array without a mask, got a masked array")
     try:
         values = np.asarray(values)
         if values.dtype != dtype:
@@ -101,7 +122,7 @@ def array(name, values, dtype=np.float64, shape=None):
                 raise TypeError(f"type {values.dtype}")
             with np.errstate(over="ignore"):  # wider numbers may become infinite
                 values = values.astype(dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         message = f"{name} must be an array of real numbers, got {shortened(error)}"
         raise ValueError(message) from None
     if shape is not None and values.shape != shape:
@@ -150,11 +171,12 @@ def finite(name, values):
 
 
 def sizes(name, values):
-    """Return an array of numbers in [0, LARGEST]."""
-    # Two reductions cost less than three comparisons, and every decision passes here.
-    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= LARGEST):
+    """Return an array of numbers that are 0 or in [1/LARGEST, LARGEST]."""
+    # Reductions cost less than comparisons, and every decision passes here.
+    if not (values.min(initial=1) >= 1 / LARGEST and values.max(initial=0) <= LARGEST):
         every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
-        every(name, values, values <= LARGEST, f"<= {LARGEST:g}")
+        is_valid = (values == 0) | (values >= 1 / LARGEST) & (values <= LARGEST)
+        every(name, values, is_valid, f"0 or {1 / LARGEST:g} to {LARGEST:g}")
     return values
 
 

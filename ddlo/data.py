@@ -123,13 +123,17 @@ class Data(NamedTuple):
         """The states that are not for the test: the first 80 %, as released."""
         return self.states[: int(0.8 * len(self.states))]
 
-    def time_frames(self, frames):
+    def time_frames(self, frames, frozen=False):
         """Return the sample of each time frame, int array (frames,), and the number of test frames.
+
+        Without learning, `frozen`, all frames are a test and go through the samples in their order.
 
         As released: the first frames cycle through the first 80 % of the samples; the last 20 % of the
         frames, the test, go once through the rest of the samples, or as far as these suffice.
         """
         checks.integer("frames", frames)
+        if frozen:
+            return np.arange(frames) % len(self.states), frames
         split = len(self.training)
         tests = min(len(self.states) - split, frames - int(0.8 * frames))
         return np.concatenate([np.arange(frames - tests) % split, split + np.arange(tests)]), tests
@@ -193,7 +197,7 @@ def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
 
 def check_states(name, states, network, least=2):
     """Return states as a float64 array (samples, S), at least `least`, that the network can score."""
-    states = checks.array(name, states)
+    states = checks.array(name, states).copy()  # the caller may change it later
     if states.ndim != 2 or states.shape[1] != network.state_size or len(states) < least:
         raise ValueError(
             f"{name} must have shape (samples, {network.state_size}) with at least {least} samples, for "
@@ -208,7 +212,7 @@ def vector(name, values, length):
     values = checks.array(name, values)
     if values.shape in ((1, length), (length, 1)):
         values = values.ravel()
-    return checks.finite(name, checks.array(name, values, shape=(length,)))
+    return checks.finite(name, checks.array(name, values, shape=(length,))).copy()
 
 
 def rows(values, entries):

@@ -91,6 +91,10 @@ def atomic_file(path):
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.filename is None:  # NumPy and SciPy do not name it
+            raise OSError(f"{path}: {error}") from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

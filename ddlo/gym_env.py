@@ -28,9 +28,7 @@ class OffloadingEnv(gymnasium.Env):
 
     def __init__(self, network, data):
         self.network = as_network(network)
-        data = Data.given(data, self.network)
-        gain_min = None if data.gain_min is None else data.gain_min.copy()
-        self.data = data._replace(states=data.states.copy(), gain_min=gain_min)
+        self.data = Data.given(data, self.network)
         low, high = (bound(self.data.states, axis=0) for bound in (np.min, np.max))
         # Bounds rounded to float32 still contain all states.
         low = np.nextafter(low.astype(np.float32), np.float32(-np.inf))

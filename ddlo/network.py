@@ -139,6 +139,11 @@ def check_fit(net, network, recombine=False):
             f"the DNNs must have {sizes[0]} inputs and {sizes[1]} outputs, for {network}, got {found[0]} "
             f"and {found[1]}"
         )
+    entries = np.shape(getattr(net.scale, "low", 0.0))  # of a Scale
+    if entries not in ((), (network.state_size,)):
+        raise ValueError(
+            f"scale must have {network.state_size} entries, as a state has, got {entries[0]}"
+        )
     if recombine and (network.scored_by_Q or type(network).recombine is Network.recombine):
         raise ValueError(
             f"recombine needs a network with costs, utility and recombine, got {kind_of(network)}"

@@ -47,6 +47,8 @@ def make_report(history, tests, network, data, seed):
         report["mean_utility"][reference] = data.gain_min[test].mean()
         share = data.optimal_share(Q, test) if reference == "optimum" else None
         report["optimal_share"] = share
+        least = data.gain_min[test].mean()
+        report["excess"] = Q.mean() / least - 1 if least > 0 else None
     report["mean_utility"] |= {name: values.mean() for name, values in utilities.items()}
     if measure == "gain_ratio":
         # As released: the sum lacks the last frame, but the mean counts it.
@@ -85,6 +87,8 @@ def print_report(report, out):
     digits = 5 if measure == "gain_ratio" else 4
     name = MEASURES[measure].format(reference=r["reference"])
     test = f"in the {r['test_frames']} test frames, the last of {r['frames']}"
+    if r["test_frames"] == r["frames"]:
+        test = f"in all {r['frames']} frames"
     rules = [f"{r['rules'][key]:.{digits}f} {LABELS[key]}" for key in LABELS if key in r["rules"]]
     lines = [(f"mean {name}", f"{r[f'mean_{measure}']:.{digits}f} {test}")]
     if measure == "gain_ratio":
@@ -104,6 +108,8 @@ def print_report(report, out):
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
     heading = f"mean utility ({r['unit']})" if r["unit"] else "mean utility"
     lines.append((heading, utility))
+    if r.get("excess") is not None:
+        lines.append(("", f"DDLO is {r['excess']:.2%} above the {r['reference']}"))
     if "mean_energy" in r:
         sums = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
         lines.append(("energy, delay", sums))
@@ -143,11 +149,20 @@ def package_versions():
 
 
 def commit():
-    """Return the Git commit of the code, with -dirty if files were changed; None without Git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    options = {"cwd": Path(__file__).parent, "stderr": subprocess.DEVNULL, "text": True}
+    """Return the Git commit of the code, with -dirty if files were changed.
+
+    None without Git, or if the package is only a folder in another repository.
+    """
+    root = Path(__file__).resolve().parents[1]
+    options = {"cwd": root, "stderr": subprocess.DEVNULL, "text": True}
+
+    def git(*arguments):
+        return subprocess.check_output(["git", *arguments], **options).strip()
+
     try:
-        return subprocess.check_output(command, **options).strip()
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None
 

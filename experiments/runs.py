@@ -268,6 +268,8 @@ def samples(run):
     Without an optimum or a bound, gain_min is None.
     """
     (network, _), *later = run.parts()
+    if run == replace(released().problem, frames=run.frames):
+        return Data.load(Parameters.data, network)  # generating it takes seconds
     if run.data:
         data = Data.load(run.data, network)
         if not later:

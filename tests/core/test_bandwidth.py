@@ -235,3 +235,18 @@ def test_recombined_decisions_of_joint_bandwidth(published):
         np.testing.assert_allclose(found, cheapest, rtol=1e-9)
     # The best candidate alone is recombined into itself.
     np.testing.assert_array_equal(network.recombine(costs, best[None], best), best)
+
+
+def test_extreme_sizes_give_finite_numbers_or_are_refused():
+    network = JointMUMT(2, 1)
+    bound, decision = network.lower_bound([1e30, 1e-30])
+    assert 0 < bound <= network.compute_Q([1e30, 1e-30], decision) < np.inf
+    with pytest.raises(ValueError, match="^task_size must be 0 or 1e-30 to 1e.30, got 1e-300"):
+        network.lower_bound([1e30, 1e-300])
+
+
+def test_half_precision_sizes_are_computed_in_double():
+    network, d, x = JointMUMT(2, 2), np.array([30000.0, 3, 48000, 40000]), [1, 1, 1, 1]
+    expected = network.energy_and_delays(d, x)
+    for half, double in zip(network.energy_and_delays(d.astype(np.float16), x), expected):
+        np.testing.assert_array_equal(half, double)

@@ -64,6 +64,16 @@ def test_frozen_model_decides_another_data_set_and_does_not_change(first, tmp_pa
     assert_same_state(net, MemoryDNN.load(tmp_path / "out" / "model"))
 
 
+def test_all_frames_of_a_frozen_model_are_a_test(first, tmp_path, published, capsys):
+    states, gain_min = (values[-30:] for values in published)
+    parameters = Parameters(resume=first / "model", frozen=True, frames=30, out=tmp_path)
+    report = main.run(parameters, data=(states, gain_min))
+    history = history_of(tmp_path)
+    assert history["index"][0].tolist() == list(range(30))
+    assert report["test_frames"] == 30 and "in all 30 frames" in capsys.readouterr().out
+    assert report["mean_gain_ratio"] == pytest.approx(history["gain_ratio"].mean(), rel=1e-12)
+
+
 def test_given_parameters_count_and_the_others_are_the_saved_ones(first, tmp_path, monkeypatch):
     few = {"resume": first / "model", "out": tmp_path, "frames": 20}
     options = [part for name, value in few.items() for part in (f"--{name}", value)]

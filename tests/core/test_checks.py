@@ -5,8 +5,10 @@ import pytest
 
 import main
 from ddlo import checks
+from ddlo.baselines import best_fixed, smallest_local
 from ddlo.data import Data
-from main import Parameters
+from ddlo.scale import Scale
+from main import DDLO, Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
 
@@ -14,6 +16,7 @@ from .reference import assert_same_arrays
 
 VECTORS = [([1, 2, 3], (3, 2)), ([1, 2], (2, 2)), ([[1, 2]] * 2, (3, 2)), ([[[1, 2]]], (3, 2))]
 ZEROS, DATES = np.zeros((2, 3)), np.array(["2020-01-01"], "M8[D]")
+MASKED = np.ma.masked_array([10, 20, 999], mask=[0, 0, 1])
 
 
 @pytest.mark.parametrize(
@@ -21,13 +24,16 @@ ZEROS, DATES = np.zeros((2, 3)), np.array(["2020-01-01"], "M8[D]")
     [
         (checks.integer, [(0,), (10, 0, 9), (2**31,), (3.0,), (True,), ("3",), ("x" * 999,)]),
         (checks.number, [(-1,), (0, True), (np.nan,), (np.inf, True), ("1",), (np.complex128(1),)]),
+        (checks.number, [(10**400,)]),
+        (checks.single, [(0,), (1e-300,), (1e39,)]),
+        (checks.subclass, [(int, MUMT), (3, MUMT), (MUMT(1, 1), MUMT)]),
         (checks.choice, [("c", ("a", "b"))]),
         (checks.text, [("a\nb",)]),
-        (checks.array, [(["a"],), ([1j],), (DATES,), ([[1], [1, 0]],)]),
+        (checks.array, [(["a"],), ([1j],), (DATES,), ([[1], [1, 0]],), (MASKED,)]),
         (checks.last_axis, [(ZEROS, 4, "why"), (np.zeros(()), 4, "why")]),
         (checks.block, [(np.zeros((1, 1, 1)),)]),
         (checks.finite, [(np.array([1, np.inf]),)]),
-        (checks.sizes, [(np.array([1, bad]),) for bad in (-2.5, 2e30, np.nan, np.inf)]),
+        (checks.sizes, [(np.array([1, bad]),) for bad in (-2.5, 1e-31, 2e30, np.nan, np.inf)]),
         (checks.size_range, [((1, 2, 3),), ((2, 1),)]),
         (checks.constant, [(2e30, (2, 2)), (1e-320, (2, 2), True), (-1, (3, 2)), *VECTORS]),
         (checks.constant, [(np.array(0.0), (3, 2), True), ([[1, 0]], (3, 2), True)]),
@@ -65,6 +71,10 @@ def network(**constants):
     return MUMT(2, 2, **constants)
 
 
+def trained():
+    return DDLO(MemoryDNN([4, 5, 4], 2), network())
+
+
 def dnns(**parameters):
     return MemoryDNN(**{"net": [9, 5, 9], "net_num": 2} | parameters)
 
@@ -75,12 +85,13 @@ SIZES, DECISION = [10] * 4, [1] * 4
 BAD_PARAMETERS = {
     "net": [[9], 9, [9, 0, 9]],
     "net_num": [0],
-    "learning_rate": [0],
+    "learning_rate": [0, 1e-300, 1e39],
     "training_interval": [0],
     "batch_size": [0],
     "memory_size": [-5],
     "seed": [-1],
-    "beta1": [1, -0.1],
+    "beta1": [1, 1 - 1e-12, -0.1],
+    "candidates": [lambda logits: logits > 0],
 }
 
 
@@ -106,6 +117,17 @@ BAD_SIZES = [[10] * 3, [10, 10, 10, -1], [10, 10, 10, None]]
         ("task_size", lambda value: network().optimum(value), [*BAD_SIZES, [[SIZES]]]),
         ("decision", lambda value: network().compute_Q(SIZES, value), [[1] * 5, [1, 0, 1, 2]]),
         ("decision", lambda value: network().bandwidth_allocation(SIZES, value), [[2] * 4]),
+        ("state|task_size", lambda value: best_fixed(network(), [value]), [*BAD_SIZES, [2e30] * 4]),
+        ("state|task_size", lambda value: smallest_local(network(), value), [[np.nan] * 4]),
+        ("task_size", lambda value: trained().decide(value), [[1j] * 4, ["a"] * 4, [DATES[0]] * 4]),
+        ("task_size", lambda value: trained().decide(value), [[np.nan] * 4, [np.inf] * 4, [1] * 5]),
+        ("algorithm", lambda value: main.run(Parameters(frames=9), algorithm=value), [int, "DDLO"]),
+        ("a network", lambda value: main.run(Parameters(), value), [MUMT, 3]),
+        (
+            "scale",
+            lambda value: DDLO(dnns(scale=value), MUMT(3, 3)),
+            [Scale((0.0,) * 4, (1.0,) * 4)],
+        ),
         ("leading", lambda value: network().compute_Q([SIZES] * 3, value), [[DECISION] * 2]),
         ("frames", lambda value: main.run(Parameters(frames=value)), [0]),
         ("recombine", lambda value: main.run(Parameters(recombine=value)), ["no"]),

@@ -304,3 +304,12 @@ def test_optima_of_given_task_sizes(tmp_path, network):
     for bad in ([[1, 2]], [[-1] * 9]):
         with pytest.raises(ValueError, match="task_size must"):
             Data.generate(network, states=bad)
+
+
+def test_later_changes_of_the_callers_arrays_have_no_effect():
+    states, gain_min = np.full((3, 4), 20.0), np.zeros(3)
+    given = Data.given((states, gain_min, "best known utility"), MUMT(2, 2))
+    generated = Data.generate(MUMT(2, 2), states=states)
+    states[:], gain_min[:] = 0, 9
+    assert (given.states == 20).all() and (generated.states == 20).all()
+    assert (given.gain_min == 0).all()

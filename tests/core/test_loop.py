@@ -258,3 +258,24 @@ def test_one_frame_lists_and_integers_are_decided_alike(network, published):
     for call in (ddlo.decide, ddlo.decide_and_learn):
         with pytest.raises(ValueError, match=r"task_size .* got shape \(8,\)"):
             call([10.0] * 8)
+
+
+class AtMostOne(Network):
+    """One of two tasks can be offloaded, and should be; users' best parts are to offload both."""
+
+    N, M = 2, 1
+
+    def allowed(self, costs, decision, xp=np):
+        return xp.where(xp.cumsum(decision, axis=-1) <= 1, decision, 0.0)
+
+    def utility(self, costs, decision, xp=np):
+        return 2 - self.allowed(costs, decision, xp).sum(axis=-1)
+
+    def recombine(self, costs, candidates, best, xp=np):
+        return np.ones((1, 2))
+
+
+def test_recombined_decisions_are_feasible():
+    ddlo = DDLO(MemoryDNN([2, 2], 1), AtMostOne(), recombine=True)
+    k, x = ddlo.pick(None, np.zeros((1, 1, 2)))
+    assert k.tolist() == [1] and x.tolist() == [[1, 0]]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -307,3 +308,48 @@ def test_files_that_are_there_stay_or_are_replaced_as_a_whole(tmp_path, monkeypa
     main.run(untrained(tmp_path))
     assert {file.name for file in tmp_path.iterdir()} == FILES | {"notes.txt"}
     assert json.loads((tmp_path / "report.json").read_text())["frames"] == 50
+
+
+def test_excess_is_a_ratio_of_means(tmp_path, capsys):
+    """A frame with a large utility counts more in it than in the mean gain ratio."""
+    network, states = MUMT(1, 1), np.array([[1.0]] * 8 + [[1.0], [1000.0]])
+    gain_min, _ = network.optimum(states)
+    report = main.run(Parameters(frames=10, out=tmp_path), network, (states, gain_min))
+    Q = history_of(tmp_path)["Q"][0, -2:]
+    assert report["excess"] == pytest.approx(Q.mean() / gain_min[-2:].mean() - 1, abs=1e-12)
+    assert report["mean_gain_ratio"] == pytest.approx((gain_min[-2:] / Q).mean(), abs=1e-12)
+    assert f"{report['excess']:.2%} above the optimum" in capsys.readouterr().out
+
+
+def test_commit_is_that_of_the_packages_own_repository(tmp_path):
+    """A downloaded copy inside another repository has none."""
+    shutil.copytree(ROOT / "ddlo", tmp_path / "copy" / "ddlo")
+    shutil.copy(ROOT / "MUMT.py", tmp_path / "copy")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "theirs"]):
+        subprocess.check_call([*git, *arguments], cwd=tmp_path)
+    code = "from ddlo import report; print(report.versions()['commit'])"
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path / "copy", text=True)
+    assert found.strip() == "None"
+
+
+def test_tensorflow_without_eager_execution_is_named(tmp_path):
+    code = (
+        "import tensorflow as tf; tf.compat.v1.disable_v2_behavior(); import main; "
+        "main.command_line(main.run, main.Parameters)"
+    )
+    result, _, err = python("-c", code, "--frames", 600, "--out", tmp_path / "out")
+    assert result == 1 and "eager execution" in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_run_with_eager_functions_gives_the_same_decisions(tmp_path):
+    weights = []
+    for eager in (False, True):
+        tf.config.run_functions_eagerly(eager)
+        try:
+            main.run(Parameters(frames=540, out=tmp_path))
+        finally:
+            tf.config.run_functions_eagerly(False)
+        weights.append(MemoryDNN.load(tmp_path / "model").get_weights())
+    for compiled, eager in zip(*weights):
+        np.testing.assert_allclose(compiled, eager, rtol=0, atol=1e-3)
