@@ -167,6 +167,16 @@ class MUMT(Network, compiled=True):
         best = xp.take_along_axis(self.by_user(candidates, xp), first, axis=0)[0]
         return xp.reshape(best, candidates.shape[1:])
 
+    def user_features(self, task_size):
+        """Return each user's task sizes, and those constants that differ between users: (..., N, F)."""
+        sizes = self.by_user(np.asarray(task_size))
+        constants = [np.atleast_2d(getattr(self, name)) for name in dict.fromkeys(SYMBOLS.values())]
+        constants = [each for each in constants if (each != each[0]).any()]  # (N, 1) or (N, M)
+        constants = [
+            np.broadcast_to(each, (*sizes.shape[:-1], each.shape[1])) for each in constants
+        ]
+        return np.concatenate([sizes, *constants], axis=-1)
+
     def by_user(self, values, xp=np):
         """Return an array (..., N*M) as (..., N, M)."""
         shape = (*values.shape[:-1], self.N, self.M)

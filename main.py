@@ -39,13 +39,14 @@ class Parameters(Resumable, Constants):
     # DDLO as in the paper.
     frames: int = 20000  # time frames; the last fifth is the test, in which learning continues
     net_num: int = 3  # K, parallel DNNs
-    hidden: tuple[int, ...] = (120, 80)  # neurons in each hidden layer
+    hidden: tuple[int, ...] = (120, 80)  # neurons in each hidden layer; one tuple per DNN in Python
     learning_rate: float = 0.01  # of Adam
     training_interval: int = 10  # time frames between training steps
     batch_size: int = 128  # mini-batch of each DNN
     memory_size: int = 1024  # entries in the replay memory
 
     # Beyond the paper.
+    shared: bool = False  # each DNN decides for one user at a time, the same way for all users
     flips: int = 0  # extra candidates per DNN, each with one of its least confident tasks flipped
     user_flips: int = 0  # the same, with one task of every user flipped; use with recombine
     recombine: bool = False  # one extra candidate, the best part of each user from all others
@@ -77,20 +78,21 @@ class DDLO(Compilable, compiled=True):
 
     def decide_and_learn(self, states):
         """Decide frames (B, S) and learn from them; return the winners k (B,) and x* (B, N*M)."""
-        results = [(np.empty(0, int), np.empty((0, self.net.net[-1]), np.int32))]
+        results = [(np.empty(0, int), np.empty((0, self.net.n_out), np.int32))]
         for block in self.net.blocks(np.atleast_2d(self.network.check_state(states))):
             k, x = self.decide(block)  # 1 and 2
-            self.net.encode(self.net.scale(block), x)  # 3, and 4 when it is due
+            self.net.encode(self.net.inputs(self.network, block), x)  # 3, and 4 when it is due
             results.append((k, x))
         return tuple(map(np.concatenate, zip(*results)))
 
     def decide(self, states):
         """Decide frames (B, S), or one (S,), without learning; return k (B,) and x* (B, N*M)."""
-        return in_blocks(self.decide_block, self.network.check_state(states), FRAMES_PER_CALL)
+        step = max(1, FRAMES_PER_CALL // (self.net.shared or 1))
+        return in_blocks(self.decide_block, self.network.check_state(states), step)
 
     def decide_block(self, states):
         """Decide frames (B, S) at once."""
-        candidates = self.net.decode(self.net.scale(states)).astype(float)  # 1
+        candidates = self.net.decode(self.net.inputs(self.network, states)).astype(float)  # 1
         costs = self.network.costs(states)
         candidates = self.network.allowed(costs, candidates, np)
         k, x = self.pick(states if self.network.scored_by_Q else costs, candidates)  # 2

@@ -6,11 +6,13 @@ NumPy only; TensorFlow is imported for the first training step.
 """
 
 import functools
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.candidates import check_rule, describe_rule, rule_from, threshold
+from ddlo.candidates import Flips, check_rule, describe_rule, rule_from, threshold
 from ddlo.files import read_archive, write_archive
 from ddlo.network import Compilable
 from ddlo.scale import FAR, RELEASED, describe_scale, scale_from, warn_if_far
@@ -21,13 +23,14 @@ TRAINING_START = 512
 # Parameters that are saved as numbers; those of main.py with the same names set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
-FIXED = ("net", "net_num", "memory_size", "output_graph", "candidates", "beta1")
+FIXED = ("layers", "net_num", "memory_size", "output_graph", "candidates", "beta1", "shared")
 
 
 class MemoryDNN(Compilable, compiled=True):
     """K DNNs that map the state of a frame to offloading decisions, and their shared replay memory.
 
-    net: neurons of each layer, [n_in, hidden ..., n_out]
+    net: neurons of each layer, [n_in, hidden ..., n_out]; or a list of such lists, one per DNN, which
+        differ in the hidden layers
     net_num: K, the number of DNNs
     learning_rate: of Adam
     training_interval: time frames between training steps
@@ -38,9 +41,12 @@ class MemoryDNN(Compilable, compiled=True):
     candidates: candidate rule (logits, xp) -> candidates, see ddlo/candidates.py; `threshold` as released
     beta1: of Adam, below 1; 0.09 as released
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
+    shared: N users who share the DNNs; None as released. Each DNN then maps one user's inputs to that
+        user's decision, so a frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
 
     All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale
-    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m;
+    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m (of one user
+    after the other if shared);
     `memory_counter` is 1 plus the number of entries so far, and the next one goes to row
     memory_counter % memory_size. `cost_his` has K lists of training costs. Raises ValueError for a
     parameter out of range.
@@ -59,15 +65,12 @@ class MemoryDNN(Compilable, compiled=True):
         candidates=threshold,
         beta1=0.09,
         scale=RELEASED,
+        shared=None,
     ):
-        layers = list(net) if np.iterable(net) else []
-        if len(layers) < 2 or any(map(np.iterable, layers)):
-            raise ValueError(
-                "net must be the neurons of at least an input and an output layer, the same for all DNNs, "
-                f"got {checks.quoted(net)}"
-            )
-        self.net = [checks.integer(f"net[{i}]", width) for i, width in enumerate(layers)]
         self.net_num = checks.integer("net_num", net_num)
+        self.layers = check_layers(net, self.net_num)
+        self.shared = None if shared is None else checks.integer("shared", shared)
+        self.n_in, self.n_out = ((shared or 1) * self.layers[0][i] for i in (0, -1))
         checks.single("learning_rate", learning_rate)
         self.lr, self.training_interval = learning_rate, training_interval
         self.batch_size = batch_size
@@ -76,13 +79,19 @@ class MemoryDNN(Compilable, compiled=True):
         self.beta1 = float(checks.number("beta1", beta1))
         if np.float32(self.beta1) >= 1:
             raise ValueError(f"beta1 must be below 1, got {beta1}")
-        self.candidates = check_rule(candidates, self.net_num, self.net[-1])
+        self.candidates = check_rule(candidates, self.net_num, self.n_out)
         self.scale = scale
-        self.memory = np.empty((self.memory_size, self.net[0] + self.net[-1]), np.float32)
+        self.memory = np.empty((self.memory_size, self.n_in + self.n_out), np.float32)
         self._warned = False
         self.reset(seed)
 
     learning_rate = property(lambda self: self.lr, lambda self, value: setattr(self, "lr", value))
+
+    @property
+    def net(self):
+        """The neurons of each layer, a list; or a list of lists, one per DNN, if these differ."""
+        layers = [list(each) for each in self.layers]
+        return layers if len(set(self.layers)) > 1 else layers[0]
 
     def reset(self, seed=None):
         """Start again like a new object with this seed, but keep the compiled code."""
@@ -94,10 +103,13 @@ class MemoryDNN(Compilable, compiled=True):
         self.memory_counter = 1
         self.cost_his = [[] for _ in range(self.net_num)]
         weights = []
-        for n_in, n_out in zip(self.net, self.net[1:]):
-            # As released, 1 / n_in of the first layer is the standard deviation in every layer.
-            w = self._random.normal(0, 1 / self.net[0], (self.net_num, n_in, n_out))
-            weights += [w.astype(np.float32), np.zeros((self.net_num, n_out), np.float32)]
+        for n_in, n_out in pairwise(zip(*self.layers)):  # of all DNNs
+            # Smaller DNNs are padded with zeros, which stay 0 in training.
+            w = np.zeros((self.net_num, max(n_in), max(n_out)), np.float32)
+            for k, shape in enumerate(zip(n_in, n_out)):
+                # As released, 1 / n_in of the first layer is the standard deviation in every layer.
+                w[k, : shape[0], : shape[1]] = self._random.normal(0, 1 / self.layers[k][0], shape)
+            weights += [w, np.zeros(w.shape[::2], np.float32)]
         m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
         self.raw_state = [weights, m, v, np.array([self.beta1, BETA2], np.float32)]
 
@@ -123,6 +135,17 @@ class MemoryDNN(Compilable, compiled=True):
             h = relu(h @ w + b[:, None], xp)
         return h @ w_out + b_out[:, None]
 
+    def logits(self, weights, h, xp=np):
+        """Return the logits (K, B, n_out) of frames with inputs (B, n_in), of each user if shared."""
+        z = self.forward(weights, xp.reshape(h, (-1, self.layers[0][0])), xp)
+        return xp.reshape(z, (self.net_num, h.shape[0], self.n_out))
+
+    def inputs(self, network, states):
+        """Return the inputs (B, n_in) of the DNNs for states (B, S) of a network, scaled."""
+        if self.shared:
+            return self.scale(network.user_features(states)).reshape(len(states), self.n_in)
+        return self.scale(states)
+
     def decode(self, h):
         """Return the candidate decisions for inputs (n_in,) or (B, n_in): 1 offload, 0 local.
 
@@ -133,7 +156,7 @@ class MemoryDNN(Compilable, compiled=True):
         # In float64, so that rounding, which differs in compiled code, does not change a decision. In
         # NumPy, because a call into TensorFlow takes longer than one frame.
         inputs = (h[None] if h.ndim == 1 else h).astype(np.float64)
-        logits = self.forward(self._decision_weights, inputs)
+        logits = self.logits(self._decision_weights, inputs)
         decisions = self.candidates(logits, np).astype(np.int32)
         return list(decisions[:, 0]) if h.ndim == 1 else decisions
 
@@ -168,12 +191,18 @@ class MemoryDNN(Compilable, compiled=True):
         """Return the rows of the memory for the next entries: int32 (entries,)."""
         return ((self.memory_counter + np.arange(entries)) % self.memory_size).astype(np.int32)
 
+    def join(self, h, m, xp=np):
+        """Return rows of the memory (B, n_in + n_out) for inputs and decisions."""
+        parts = [xp.reshape(each, (h.shape[0], self.shared or 1, -1)) for each in (h, m)]
+        return xp.reshape(xp.concatenate(parts, axis=-1), (h.shape[0], -1))
+
     def draw(self, memory_counter):
         """Draw the rows of the mini-batches at that counter, with replacement: int32 (K, batch_size).
 
-        As released, row 0 can be drawn from the start, although it is zeros until the ring is full.
+        As released, row 0 can be drawn from the start, although it is zeros until the ring is full. If
+        shared, user n of row i is number i*N + n.
         """
-        filled = min(memory_counter, self.memory_size)
+        filled = min(memory_counter, self.memory_size) * (self.shared or 1)
         return self._random.integers(filled, size=(self.net_num, self.batch_size), dtype=np.int32)
 
     @property
@@ -205,9 +234,10 @@ class MemoryDNN(Compilable, compiled=True):
             sample_index = self.draw(self.memory_counter)
         sample_index, shape = np.asarray(sample_index), (self.net_num, self.batch_size)
         is_integer = sample_index.shape == shape and sample_index.dtype.kind in "iu"
-        if not is_integer or sample_index.min() < 0 or sample_index.max() >= self.memory_size:
+        last = self.memory_size * (self.shared or 1) - 1
+        if not is_integer or sample_index.min() < 0 or sample_index.max() > last:
             raise ValueError(
-                f"sample_index must be rows 0 to {self.memory_size - 1} of the memory, integers of shape "
+                f"sample_index must be rows 0 to {last} of the memory, integers of shape "
                 f"{shape}, got {checks.quoted(sample_index)} of shape {sample_index.shape}"
             )
         sample_index = sample_index.astype(np.int32)
@@ -228,9 +258,9 @@ class MemoryDNN(Compilable, compiled=True):
         """
         from ddlo.backend import adam, tf, tnp
 
-        weights = state[0]
-        batch = tf.gather(memory, sample_index)
-        h, decision = batch[..., : self.net[0]], batch[..., self.net[0] :]
+        weights, n_in = state[0], self.layers[0][0]
+        batch = tf.gather(tf.reshape(memory, (-1, n_in + self.layers[0][-1])), sample_index)
+        h, decision = batch[..., :n_in], batch[..., n_in:]
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits = self.forward(weights, h, tnp)
@@ -267,6 +297,21 @@ class MemoryDNN(Compilable, compiled=True):
 
     # Weights and files
 
+    def for_users(self, users):
+        """Return a MemoryDNN for another number of users, with the weights of this one, if shared.
+
+        Its replay memory is empty, and it can learn on. Raises ValueError if the DNNs are not shared.
+        """
+        if not self.shared:
+            raise ValueError("the number of users is fixed, unless the DNNs are shared")
+        parameters, rule = self.parameters(), self.candidates
+        rule = replace(rule, users=users) if isinstance(rule, Flips) else rule
+        parameters |= {"shared": users, "candidates": rule, "scale": self.scale}
+        net = MemoryDNN(**parameters, seed=0)
+        net.raw_state = self.state
+        net._random.bit_generator.state = self._random.bit_generator.state
+        return net
+
     def get_weights(self):
         """Return [w1, b1, w2, b2, ...]: float32 w (K, n_in, n_out) and b (K, n_out) of each layer."""
         return [w.copy() for w in self.state[0]]
@@ -282,9 +327,13 @@ class MemoryDNN(Compilable, compiled=True):
         """
         write_archive(path, *self.content())
 
+    def parameters(self):
+        """Return the parameters that are numbers, by name."""
+        return {name: getattr(self, name) for name in ("net", "shared", *NUMBERS)}
+
     def content(self):
         """Return the content of a saved file: arrays by name, and dicts by name for JSON."""
-        parameters = {name: getattr(self, name) for name in ("net", *NUMBERS)}
+        parameters = self.parameters()
         parameters["candidates"] = describe_rule(self.candidates)
         parameters["scale"] = describe_scale(self.scale)
         weights, m, v, powers = self.state
@@ -311,7 +360,8 @@ class MemoryDNN(Compilable, compiled=True):
             net.memory_counter = checks.integer("memory_counter", content["memory_counter"][()])
             net.memory = checks.array("memory", content["memory"], np.float32, net.memory.shape)
             checks.finite("memory", net.memory)
-            checks.binary("decisions in the memory", net.memory[:, net.net[0] :])
+            rows = net.memory.reshape(-1, net.layers[0][0] + net.layers[0][-1])
+            checks.binary("decisions in the memory", rows[:, net.layers[0][0] :])
             costs = content["cost_his"]
             costs = checks.array("cost_his", costs, shape=(net.net_num, costs.shape[-1]))
             net.cost_his = checks.every("cost_his", costs, costs >= 0, ">= 0").tolist()
@@ -333,10 +383,8 @@ class MemoryDNN(Compilable, compiled=True):
         Warns once if half of them or more are far outside -100 to 100.
         """
         h = checks.array("h", h)
-        if h.ndim not in (1, 2) or h.shape[-1] != self.net[0]:
-            raise ValueError(
-                f"h must have shape ({self.net[0]},) or (B, {self.net[0]}), got {h.shape}"
-            )
+        if h.ndim not in (1, 2) or h.shape[-1] != self.n_in:
+            raise ValueError(f"h must have shape ({self.n_in},) or (B, {self.n_in}), got {h.shape}")
         if not np.abs(h).max(initial=0) <= FAR:  # also if one is NaN
             checks.finite("h", checks.array("h", h, np.float32))
             self._warned = self._warned or warn_if_far(h)
@@ -345,11 +393,11 @@ class MemoryDNN(Compilable, compiled=True):
     def _entries(self, h, m):
         """Return rows of the memory, checked: float32 (B, n_in + n_out)."""
         h, m = self.check_inputs(h), checks.array("m", m, np.float32)
-        shape = (*h.shape[:-1], self.net[-1])
+        shape = (*h.shape[:-1], self.n_out)
         if m.shape != shape:
             raise ValueError(f"m must have shape {shape}, as h has {h.shape}, got {m.shape}")
         checks.binary("m", m)
-        return np.atleast_2d(np.concatenate([h, m], axis=-1))
+        return self.join(np.atleast_2d(h), np.atleast_2d(m))
 
     def _like(self, name, arrays, expected):
         """Return finite float32 copies of arrays with the shapes of the expected ones."""
@@ -378,6 +426,21 @@ class MemoryDNN(Compilable, compiled=True):
     def __getstate__(self):  # compiled code is not part of a copy
         state = {name: value for name, value in vars(self).items() if name != "_compiled_train"}
         return state | {"raw_state": self.state}
+
+
+def check_layers(net, net_num):
+    """Return the neurons of each layer of each DNN, a tuple of tuples. Raises ValueError."""
+    layers = list(net) if np.iterable(net) else []
+    rows = layers if any(map(np.iterable, layers)) else [layers] * net_num
+    rows = [tuple(row) if np.iterable(row) else () for row in rows]
+    if len(rows) != net_num or len({(len(row), *row[:1], *row[-1:]) for row in rows}) > 1:
+        raise ValueError(
+            f"net must be the neurons of each layer, or a list of them for each of {net_num} DNNs with as "
+            f"many layers, inputs and outputs, got {checks.quoted(net)}"
+        )
+    if len(rows[0]) < 2:
+        raise ValueError(f"net must have at least an input and an output layer, got {net}")
+    return tuple(tuple(checks.integer(f"net[{i}]", n) for i, n in enumerate(row)) for row in rows)
 
 
 def relu(x, xp=np):

@@ -10,7 +10,7 @@ import numpy as np
 from ddlo import checks
 from ddlo.candidates import Flips, describe_rule
 from ddlo.files import npz_path, read_archive, write_archive
-from ddlo.network import check_fit, describe_network, kind_of
+from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
 from memory import FIXED, NUMBERS, MemoryDNN
 
@@ -62,7 +62,8 @@ def saved_parameters(path, kind):
             saved = text("run")["parameters"] | {"out": str(path.parent)}
         else:
             model = text("parameters")
-            saved = saved_run(path) | model | {"hidden": model["net"][1:-1], **model["candidates"]}
+            layers = {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
+            saved = saved_run(path) | model | model["candidates"] | layers
             for name in (*PROCESS, "frozen", "checkpoint"):
                 saved.pop(name, None)
         names = [each.name for each in fields(kind) if each.name in saved]
@@ -100,19 +101,26 @@ def make_net(parameters, network, training, candidates=None):
     numbers = {name: value for name, value in vars(p).items() if name in NUMBERS}
     flips = Flips(p.flips, p.user_flips, network.N)
     if not path:
+        shared = network.N if p.shared else None
+        n_in, n_out = layer_ends(network, shared)
+        each_differs = any(map(np.iterable, p.hidden))
+        rows = [[n_in, *each, n_out] for each in (p.hidden if each_differs else [p.hidden])]
         return MemoryDNN(
-            net=[network.state_size, *p.hidden, network.N * network.M],
+            net=rows if each_differs else rows[0],
             **numbers,
             seed=p.seed,
             candidates=candidates or flips,
-            scale=network.scale or Scale.of(training),
+            scale=scale_for(network, training, shared),
+            shared=shared,
         )
-    net = MemoryDNN.load(path, candidates, network.scale)
+    net = MemoryDNN.load(path, candidates, None if p.shared else network.scale)
+    if net.shared not in (None, network.N):
+        net = net.for_users(network.N)
     check_fit(net, network)
     if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
         net = MemoryDNN.load(path, flips, network.scale)
     fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
-    fixed["hidden"] = tuple(net.net[1:-1])
+    fixed |= {"hidden": hidden(net.net), "shared": bool(net.shared)}
     fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)
     if not isinstance(net.candidates, Flips):
         fixed |= {"flips": 0, "user_flips": 0}
@@ -124,6 +132,18 @@ def make_net(parameters, network, training, candidates=None):
     for name in numbers.keys() - FIXED:
         setattr(net, name, numbers[name])
     return net
+
+
+def hidden(net):
+    """Return the hidden layers of `net`, neurons of each layer, or of each of several DNNs."""
+    return tuple(map(hidden, net)) if np.iterable(net[0]) else tuple(net[1:-1])
+
+
+def scale_for(network, training, shared=None):
+    """Return the scale of DNNs for a network: its own, or the range of training states (B, S)."""
+    if shared:  # alike for all users
+        return Scale.of(network.user_features(training))
+    return network.scale or Scale.of(training)
 
 
 def is_checkpoint(path):
@@ -178,7 +198,7 @@ class Checkpoint:
         """Return the winners and decisions of the interrupted run."""
         with read_archive(p.resume, "a checkpoint") as (content, text):
             saved, chosen, decision = text("run"), content["chosen"], content["decision"]
-            frames, tasks = len(chosen), self.net.net[-1]
+            frames, tasks = len(chosen), self.net.n_out
             if chosen.shape != (frames,) or frames > p.frames or chosen.dtype.kind not in "iu":
                 raise ValueError(f"chosen has shape {chosen.shape} and type {chosen.dtype}")
             checks.binary("decision", checks.array("decision", decision, shape=(frames, tasks)))

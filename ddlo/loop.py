@@ -23,7 +23,7 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
     ValueError for a utility that is not finite or below the optimum.
     """
     net, frames, t = ddlo.net, len(index), 0
-    chosen, decision = np.empty(frames, np.int32), np.empty((frames, net.net[-1]), np.uint8)
+    chosen, decision = np.empty(frames, np.int32), np.empty((frames, net.n_out), np.uint8)
     Q, values = np.empty(frames), np.empty(frames)
     name = MEASURES[data.measure].format(reference=data.reference)
 
@@ -125,18 +125,18 @@ def compile_loop(ddlo):
     from ddlo.backend import compiled, tf, tnp
 
     net, interval, batch_size = ddlo.net, ddlo.net.training_interval, ddlo.net.batch_size
-    n_in, n_out = net.net[0], net.net[-1]
+    n_in, n_out = net.n_in, net.n_out
     most = max(1, FRAMES_PER_CALL // interval)
 
     @compiled
     def run_blocks(blocks, rate, h, costs, rows, sample_index, memory, state):
         def block(t, memory, state, chosen, decision, training_cost):
             weights = [tf.cast(w, tf.float64) for w in state[0]]
-            logits = net.forward(weights, tf.cast(h[t], tf.float64), tnp)
+            logits = net.logits(weights, tf.cast(h[t], tf.float64), tnp)
             candidates = tf.cast(net.candidates(logits, tnp), tf.float64)
             k, x = ddlo.pick(costs[t], ddlo.network.allowed(costs[t], candidates, tnp), tnp)
             x = tf.cast(x, tf.float32)
-            memory = stored(memory, rows[t], tf.concat([h[t], x], axis=1))
+            memory = stored(memory, rows[t], net.join(h[t], x, tnp))
             state, cost = net.train(state, rate, memory, sample_index[t])
             chosen = chosen.write(t, tf.cast(k, tf.int32))
             decision = decision.write(t, x)
@@ -157,7 +157,7 @@ def compile_loop(ddlo):
             sample_index[block] = net.draw(net.memory_counter + interval * (block + 1))
         costs = ddlo.network.costs(states)
         arrays = (
-            net.check_inputs(net.scale(states)).reshape(blocks, interval, n_in),
+            net.check_inputs(net.inputs(ddlo.network, states)).reshape(blocks, interval, n_in),
             costs.reshape(len(costs), blocks, interval, costs.shape[-1]).swapaxes(0, 1),
             net.rows(frames).reshape(blocks, interval),
             sample_index,

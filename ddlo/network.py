@@ -82,6 +82,14 @@ class Network(Compilable):
         """Return decisions (B, N*M), each user's best part of candidates (C, B, N*M)."""
         raise NotImplementedError(f"{kind_of(self)} must define recombine")
 
+    def user_features(self, state):
+        """Return what shared DNNs see of each user: (..., N, F) for states (..., S)."""
+        if not self.has_task_sizes:
+            raise ValueError(
+                f"shared DNNs need user_features, which {kind_of(self)} does not define"
+            )
+        return np.reshape(state, (*np.shape(state)[:-1], self.N, self.M))
+
     def energy_and_delays(self, state, decision):
         """Return each user's energy (J), local and offload delay (s), (..., N); None if unknown."""
 
@@ -133,21 +141,28 @@ def as_network(thing):
 
 def check_fit(net, network, recombine=False):
     """Raise ValueError unless DNNs fit a network, and it can recombine if it should."""
-    found, sizes = (net.net[0], net.net[-1]), (network.state_size, network.N * network.M)
+    if net.shared not in (None, network.N):
+        raise ValueError(f"the DNNs must be shared by {network.N} users, got {net.shared}")
+    found, sizes = net.layers[0][:: len(net.layers[0]) - 1], layer_ends(network, net.shared)
     if found != sizes:
         raise ValueError(
             f"the DNNs must have {sizes[0]} inputs and {sizes[1]} outputs, for {network}, got {found[0]} "
             f"and {found[1]}"
         )
     entries = np.shape(getattr(net.scale, "low", 0.0))  # of a Scale
-    if entries not in ((), (network.state_size,)):
-        raise ValueError(
-            f"scale must have {network.state_size} entries, as a state has, got {entries[0]}"
-        )
+    if entries not in ((), sizes[:1]):
+        raise ValueError(f"scale must have an entry per input, {sizes[0]}, got {entries[0]}")
     if recombine and (network.scored_by_Q or type(network).recombine is Network.recombine):
         raise ValueError(
             f"recombine needs a network with costs, utility and recombine, got {kind_of(network)}"
         )
+
+
+def layer_ends(network, shared=None):
+    """Return the inputs and outputs that each DNN needs for a network."""
+    if shared:
+        return network.user_features(np.zeros(network.state_size)).shape[-1], network.M
+    return network.state_size, network.N * network.M
 
 
 def chosen(candidates, k, xp=np):

@@ -34,8 +34,9 @@ class Scale:
 
     @classmethod
     def of(cls, states):
-        """Return the scale with the range of states (frames, S), entry by entry."""
-        return cls(tuple(np.min(states, axis=0)), tuple(np.max(states, axis=0)))
+        """Return the scale with the range of states (..., S), entry by entry."""
+        entries = np.reshape(states, (-1, np.shape(states)[-1]))
+        return cls(tuple(entries.min(axis=0)), tuple(entries.max(axis=0)))
 
     def __call__(self, state):
         """Return the inputs, float64 (..., S), of states (..., S)."""

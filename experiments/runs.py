@@ -19,11 +19,10 @@ import numpy as np
 from ddlo import checks
 from ddlo.bandwidth import make_network
 from ddlo.baselines import best_fixed
-from ddlo.checkpoint import make_net
+from ddlo.checkpoint import make_net, scale_for
 from ddlo.data import PUBLISHED, Data, check_states, task_sizes
 from ddlo.loop import fast_loop, run_frames
 from ddlo.network import Network, as_network, check_network
-from ddlo.scale import Scale
 from main import DDLO, Parameters
 from MUMT import Constants
 
@@ -156,7 +155,7 @@ PUBLISHED_SETTING = vars(Constants()) | {
 }
 PUBLISHED_SETTING |= {"net_num": 3, "hidden": (120, 80), "learning_rate": 0.01, "memory_size": 1024}
 PUBLISHED_SETTING |= {"training_interval": 10, "batch_size": 128, "frames": 20000, "seed": 0}
-PUBLISHED_SETTING |= {"flips": 0, "user_flips": 0, "recombine": False}
+PUBLISHED_SETTING |= {"flips": 0, "user_flips": 0, "recombine": False, "shared": False}
 
 
 def released(**changes):
@@ -213,7 +212,7 @@ def execute(run):
         Q, costs = history["Q"][-tests:], np.array(ddlo.net.cost_his, np.float32)
         ratio = history.get("gain_ratio", np.full(run.frames, np.nan))
         curves = {"gain_ratio": ratio.astype(np.float32), "costs": costs}
-        logits = np.zeros((ddlo.net.net_num, 1, ddlo.net.net[-1]))
+        logits = np.zeros((ddlo.net.net_num, 1, ddlo.net.n_out))
         scored = len(ddlo.net.candidates(logits, np)) + run.recombine
         scored = getattr(ddlo, "scored", scored * run.frames) / run.frames
         metrics = {"loop_seconds": seconds, "candidates_per_frame": scored}
@@ -296,7 +295,7 @@ def learn(run, data, index):
     """Do a run of DDLO on the samples `index`; return the DDLO, its history and the seconds it took."""
     # A stateful algorithm cannot be compiled and is made again for each run.
     ddlo, loops = (build if run.algorithm.compiled else build.__wrapped__)(run.compiled)
-    ddlo.net.scale = run.scale or ddlo.network.scale or Scale.of(data.training)
+    ddlo.net.scale = run.scale or scale_for(ddlo.network, data.training, ddlo.net.shared)
     ddlo.net.reset(run.seed)
     histories, seconds = [], 0
     for (ddlo.network, part), loop in zip(run.parts(), loops):

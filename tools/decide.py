@@ -36,7 +36,7 @@ class Options:
 
     model: Path  # what main.py has saved; parameters.json beside it describes the network
     task_sizes: Path | None = None  # CSV or .npy file; default: standard input, line by line
-    users: int | None = None  # N; overrides parameters.json
+    users: int | None = None  # N; overrides parameters.json, any number if the DNNs are shared
     tasks: int | None = None  # M, likewise
     bandwidth: Sharing | None = None  # likewise
     uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
@@ -64,6 +64,11 @@ def load(options):
         network = kind(**constants)
     except TypeError as error:
         raise ValueError(f"{path} is not from main.py: {error}") from error
+    if net.shared not in (None, network.N):
+        if o.uplink is None:
+            uplink = 8 * np.mean(network.uplink_bandwidth) * network.N / net.shared
+            print(f"for each user's share as in training: --uplink {uplink:g}", file=sys.stderr)
+        net = net.for_users(network.N)
     return DDLO(net, network, bool(saved.get("recombine")))
 
 
@@ -81,9 +86,13 @@ def parse(block, tasks, counts):
     return {number: sizes for number, sizes in found.items() if sizes}
 
 
-def warn_if_outside(scale, numbers, states):
+def warn_if_outside(ddlo, numbers, states):
     """Report the first size outside the range in training, if there is one; return whether."""
-    low, high = (np.broadcast_to(limit, states.shape) for limit in (scale.low, scale.high))
+    net, network = ddlo.net, ddlo.network
+    limits = net.scale.low, net.scale.high
+    if net.shared:  # of one user's sizes, which come first
+        limits = (np.tile(limit[: network.M], network.N) for limit in limits)
+    low, high = (np.broadcast_to(limit, states.shape) for limit in limits)
     margin = (high - low) / 200  # sizes in text are rounded
     outside = np.argwhere((states < low - margin) | (states > high + margin))
     for i, j in outside[:1]:
@@ -108,7 +117,7 @@ def main(options):
         while block := list(islice(numbered, 1 if path is None else BLOCK)):
             if frames := parse(block, N * M, counts):
                 states = np.array(list(frames.values()))
-                warned = warned or warn_if_outside(ddlo.net.scale, list(frames), states)
+                warned = warned or warn_if_outside(ddlo, list(frames), states)
                 x = ddlo.decide(states)[1]
                 Q, c = network.compute_Q(states, x), network.bandwidth_allocation(states, x)
                 rows = zip(frames, x.tolist(), Q.tolist(), c.tolist())

@@ -34,7 +34,7 @@ class AdaptiveDROO(DDLO, compiled=False):
         if not isinstance(net.candidates, AdaptiveOrderPreserving):
             found = checks.quoted(net.candidates)
             raise ValueError(f"candidates must be an AdaptiveOrderPreserving, got {found}")  # noqa: TRY004
-        net.candidates.K, self.greatest, self.scored = net.net[-1], 0, 0
+        net.candidates.K, self.greatest, self.scored = net.n_out, 0, 0
 
     def decide_and_learn(self, states):
         """Decide frames (B, S) and learn from them, as DDLO does."""
@@ -45,7 +45,7 @@ class AdaptiveDROO(DDLO, compiled=False):
             k, x = super().decide_and_learn(states[: INTERVAL - frame % INTERVAL])
             self.greatest, self.scored = max(self.greatest, k.max()), self.scored + rule.K * len(k)
             if (frame + len(k)) % INTERVAL == 0:
-                rule.K, self.greatest = min(int(self.greatest) + 2, self.net.net[-1]), 0
+                rule.K, self.greatest = min(int(self.greatest) + 2, self.net.n_out), 0
             results.append((k, x))
             states = states[len(k) :]
         return tuple(map(np.concatenate, zip(*results)))

@@ -202,3 +202,25 @@ def test_custom_network_is_refused(model, tmp_path, decided):
     (tmp_path / "parameters.json").write_text(text)
     rows, _, error = decided(LINE, model=tmp_path / "model")
     assert not rows and "Deadline" in error
+
+
+def test_shared_dnns_decide_for_another_number_of_users(tmp_path, decided):
+    states = SIZES[:60]
+    parameters = main.Parameters(users=3, tasks=2, shared=True, frames=60, out=tmp_path / "run")
+    main.run(parameters, MUMT(3, 2), states)
+    path = tmp_path / "run" / "model.npz"
+    d = np.random.default_rng(1).integers(10, 31, (4, 100))
+    text = "\n".join(",".join(map(str, row)) for row in d)
+    rows, err, error = decided(text, "--users", 50, "--uplink", 1000, model=path)
+    assert error is None and err == []
+    network = MUMT(50, 2, uplink_bandwidth=125)
+    ddlo = DDLO(MemoryDNN.load(path).for_users(50), network)
+    decision = ddlo.decide(d)[1]
+    for row, x, Q in zip(rows.values(), decision, network.compute_Q(d, decision), strict=True):
+        assert [int(row[f"x_{n + 1}_{m + 1}"]) for n in range(50) for m in range(2)] == x.tolist()
+        assert float(row["Q"]) == pytest.approx(Q, rel=1e-12)
+    # Without --uplink the users share that of three: it names the one for equal shares.
+    _, err, error = decided(text, "--users", 50, model=path)
+    assert error is None and len(err) == 1 and "--uplink 1666.67" in err[0]
+    _, err, _ = decided(text.replace("30", "70"), "--users", 50, "--uplink", 1000, model=path)
+    assert len(err) == 1 and "70 MB is outside" in err[0]
