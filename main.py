@@ -7,6 +7,7 @@ python main.py --net-num 10 --learning-rate 0.001    change any of the parameter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 
@@ -56,7 +57,8 @@ class Parameters(Resumable, Constants):
     resume: Path | None = None  # continue a saved model or checkpoint, with its parameters
     frozen: bool = False  # with resume: decide only, do not learn; all frames are a test
     checkpoint: int | None = None  # frames between saves of a long run, in OUT/checkpoint.npz
-    device: str | None = None  # CPU, GPU, GPU:1, ...; default: TensorFlow's choice
+    backend: Literal["tensorflow", "torch"] = "tensorflow"  # what trains the DNNs
+    device: str | None = None  # CPU, GPU, GPU:1, ...; default: the backend's choice
     out: Path | None = None  # output folder; default: results/<time>
     show: bool = False  # show the plots in windows
 
@@ -87,7 +89,7 @@ class DDLO(Compilable, compiled=True):
 
     def decide(self, states):
         """Decide frames (B, S), or one (S,), without learning; return k (B,) and x* (B, N*M)."""
-        step = max(1, FRAMES_PER_CALL // (self.net.shared or 1))
+        step = max(1, FRAMES_PER_CALL // self.net.users)
         return in_blocks(self.decide_block, self.network.check_state(states), step)
 
     def decide_block(self, states):
@@ -133,7 +135,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     data = Data.load(p.data, network) if data is None else Data.given(data, network)
     index, tests = data.time_frames(p.frames, p.frozen)
     with output_folder(p.out) as folder:
-        with starting(p.device) as device:
+        with starting(p.device, p.backend) as device:
             net = make_net(p, network, data.training, candidates)
             ddlo = checks.subclass("algorithm", algorithm, DDLO)(net, network, p.recombine)
             checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)

@@ -2,28 +2,36 @@
 
 Source of the algorithm, with its quirks, and of the interface: the released package (docs/details.md).
 Blocks of frames, seeds, candidate rules, files and compiled code are not in the paper. Deciding needs
-NumPy only; TensorFlow is imported for the first training step.
+NumPy only; TensorFlow, or PyTorch, is imported for the first training step.
 """
 
 import functools
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
 from ddlo import checks
 from ddlo.candidates import Flips, check_rule, describe_rule, rule_from, threshold
+from ddlo.dnns import BACKENDS, adam, backend_module, check_layers, initial_state, relu
 from ddlo.files import read_archive, write_archive
 from ddlo.network import Compilable
 from ddlo.scale import FAR, RELEASED, describe_scale, scale_from, warn_if_far
 
-BETA2 = np.float32(0.999)  # of Adam; beta1 is 0.09 in the released package
 # Training starts at this memory_counter, whatever the size of the memory (as released).
 TRAINING_START = 512
 # Parameters that are saved as numbers; those of main.py with the same names set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
-FIXED = ("layers", "net_num", "memory_size", "output_graph", "candidates", "beta1", "shared")
+FIXED = (
+    "layers",
+    "net_num",
+    "memory_size",
+    "output_graph",
+    "candidates",
+    "beta1",
+    "shared",
+    "backend",
+)
 
 
 class MemoryDNN(Compilable, compiled=True):
@@ -43,6 +51,8 @@ class MemoryDNN(Compilable, compiled=True):
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
     shared: N users who share the DNNs; None as released. Each DNN then maps one user's inputs to that
         user's decision, so a frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
+
+    backend: what trains the DNNs, "tensorflow" or "torch"
 
     All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale
     can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m (of one user
@@ -66,11 +76,14 @@ class MemoryDNN(Compilable, compiled=True):
         beta1=0.09,
         scale=RELEASED,
         shared=None,
+        backend="tensorflow",
     ):
         self.net_num = checks.integer("net_num", net_num)
         self.layers = check_layers(net, self.net_num)
+        self.backend = checks.choice("backend", backend, BACKENDS)
         self.shared = None if shared is None else checks.integer("shared", shared)
-        self.n_in, self.n_out = ((shared or 1) * self.layers[0][i] for i in (0, -1))
+        self.users = self.shared or 1  # whose inputs are decided one by one
+        self.n_in, self.n_out = (self.users * self.layers[0][i] for i in (0, -1))
         checks.single("learning_rate", learning_rate)
         self.lr, self.training_interval = learning_rate, training_interval
         self.batch_size = batch_size
@@ -102,16 +115,7 @@ class MemoryDNN(Compilable, compiled=True):
         self.memory[:] = 0
         self.memory_counter = 1
         self.cost_his = [[] for _ in range(self.net_num)]
-        weights = []
-        for n_in, n_out in pairwise(zip(*self.layers)):  # of all DNNs
-            # Smaller DNNs are padded with zeros, which stay 0 in training.
-            w = np.zeros((self.net_num, max(n_in), max(n_out)), np.float32)
-            for k, shape in enumerate(zip(n_in, n_out)):
-                # As released, 1 / n_in of the first layer is the standard deviation in every layer.
-                w[k, : shape[0], : shape[1]] = self._random.normal(0, 1 / self.layers[k][0], shape)
-            weights += [w, np.zeros(w.shape[::2], np.float32)]
-        m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
-        self.raw_state = [weights, m, v, np.array([self.beta1, BETA2], np.float32)]
+        self.raw_state = initial_state(self.layers, self.beta1, self._random)
 
     @property
     def state(self):
@@ -193,7 +197,7 @@ class MemoryDNN(Compilable, compiled=True):
 
     def join(self, h, m, xp=np):
         """Return rows of the memory (B, n_in + n_out) for inputs and decisions."""
-        parts = [xp.reshape(each, (h.shape[0], self.shared or 1, -1)) for each in (h, m)]
+        parts = [xp.reshape(each, (h.shape[0], self.users, -1)) for each in (h, m)]
         return xp.reshape(xp.concatenate(parts, axis=-1), (h.shape[0], -1))
 
     def draw(self, memory_counter):
@@ -202,7 +206,7 @@ class MemoryDNN(Compilable, compiled=True):
         As released, row 0 can be drawn from the start, although it is zeros until the ring is full. If
         shared, user n of row i is number i*N + n.
         """
-        filled = min(memory_counter, self.memory_size) * (self.shared or 1)
+        filled = min(memory_counter, self.memory_size) * self.users
         return self._random.integers(filled, size=(self.net_num, self.batch_size), dtype=np.int32)
 
     @property
@@ -234,7 +238,7 @@ class MemoryDNN(Compilable, compiled=True):
             sample_index = self.draw(self.memory_counter)
         sample_index, shape = np.asarray(sample_index), (self.net_num, self.batch_size)
         is_integer = sample_index.shape == shape and sample_index.dtype.kind in "iu"
-        last = self.memory_size * (self.shared or 1) - 1
+        last = self.memory_size * self.users - 1
         if not is_integer or sample_index.min() < 0 or sample_index.max() > last:
             raise ValueError(
                 f"sample_index must be rows 0 to {last} of the memory, integers of shape "
@@ -243,32 +247,29 @@ class MemoryDNN(Compilable, compiled=True):
         sample_index = sample_index.astype(np.int32)
         rate = np.asarray(self.lr, np.float32)
         state, cost = self._compiled_train(self.raw_state, rate, self.memory, sample_index)
-        self.trained(state, cost.numpy()[None])
+        self.trained(state, np.asarray(cost)[None])
 
     @functools.cached_property
     def _compiled_train(self):
-        from ddlo.backend import compiled
-
-        return compiled(self.train)
+        return backend_module(self.backend).compiled(self.train)
 
     def train(self, state, rate, memory, sample_index):
         """Return the state after one training step of every DNN, and the costs before it (K,).
 
         All arguments are tensors, as in `learn`.
         """
-        from ddlo.backend import adam, tf, tnp
-
-        weights, n_in = state[0], self.layers[0][0]
-        batch = tf.gather(tf.reshape(memory, (-1, n_in + self.layers[0][-1])), sample_index)
+        backend, n_in = backend_module(self.backend), self.layers[0][0]
+        rows = backend.xp.reshape(memory, (-1, n_in + self.layers[0][-1]))
+        batch = backend.gather(rows, sample_index)
         h, decision = batch[..., :n_in], batch[..., n_in:]
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            logits = self.forward(weights, h, tnp)
-            loss = tf.nn.sigmoid_cross_entropy_with_logits(decision, logits)
-            cost = tf.reduce_mean(loss, axis=(1, 2))
+
+        def costs(weights):
+            logits = self.forward(weights, h, backend.xp)
+            return backend.xp.mean(backend.cross_entropy(decision, logits), axis=(1, 2))
+
         # The gradient of the sum of the costs; each depends only on the weights of one DNN.
-        gradients = tape.gradient(cost, weights)
-        return adam(state, gradients, rate, np.float32(self.beta1), BETA2), cost
+        cost, gradients = backend.gradients(costs, state[0])
+        return adam(state, gradients, rate, np.float32(self.beta1), backend.xp), cost
 
     def trained(self, state, costs):
         """Take over the state after training steps with these costs (steps, K)."""
@@ -307,7 +308,7 @@ class MemoryDNN(Compilable, compiled=True):
         parameters, rule = self.parameters(), self.candidates
         rule = replace(rule, users=users) if isinstance(rule, Flips) else rule
         parameters |= {"shared": users, "candidates": rule, "scale": self.scale}
-        net = MemoryDNN(**parameters, seed=0)
+        net = MemoryDNN(**parameters, seed=0, backend=self.backend)
         net.raw_state = self.state
         net._random.bit_generator.state = self._random.bit_generator.state
         return net
@@ -344,7 +345,7 @@ class MemoryDNN(Compilable, compiled=True):
         return arrays, {"parameters": parameters, "random_state": self._random.bit_generator.state}
 
     @classmethod
-    def load(cls, path, candidates=None, scale=None, output_graph=False):
+    def load(cls, path, candidates=None, scale=None, output_graph=False, backend="tensorflow"):
         """Return the MemoryDNN saved to `path`; it continues exactly where that one stopped.
 
         `candidates` and `scale` replace the saved ones; custom ones are not saved and must be passed
@@ -355,7 +356,7 @@ class MemoryDNN(Compilable, compiled=True):
             parameters.pop("output_graph", None)  # saved by earlier versions
             parameters["candidates"] = candidates or rule_from(parameters["candidates"])
             parameters["scale"] = scale or scale_from(parameters.get("scale", {}))
-            net = cls(**parameters, output_graph=output_graph, seed=0)
+            net = cls(**parameters, output_graph=output_graph, seed=0, backend=backend)
             net._random.bit_generator.state = text("random_state")
             net.memory_counter = checks.integer("memory_counter", content["memory_counter"][()])
             net.memory = checks.array("memory", content["memory"], np.float32, net.memory.shape)
@@ -426,27 +427,3 @@ class MemoryDNN(Compilable, compiled=True):
     def __getstate__(self):  # compiled code is not part of a copy
         state = {name: value for name, value in vars(self).items() if name != "_compiled_train"}
         return state | {"raw_state": self.state}
-
-
-def check_layers(net, net_num):
-    """Return the neurons of each layer of each DNN, a tuple of tuples. Raises ValueError."""
-    layers = list(net) if np.iterable(net) else []
-    rows = layers if any(map(np.iterable, layers)) else [layers] * net_num
-    rows = [tuple(row) if np.iterable(row) else () for row in rows]
-    if len(rows) != net_num or len({(len(row), *row[:1], *row[-1:]) for row in rows}) > 1:
-        raise ValueError(
-            f"net must be the neurons of each layer, or a list of them for each of {net_num} DNNs with as "
-            f"many layers, inputs and outputs, got {checks.quoted(net)}"
-        )
-    if len(rows[0]) < 2:
-        raise ValueError(f"net must have at least an input and an output layer, got {net}")
-    return tuple(tuple(checks.integer(f"net[{i}]", n) for i, n in enumerate(row)) for row in rows)
-
-
-def relu(x, xp=np):
-    """Return max(x, 0), for tensors with the gradient 0 at 0, as released."""
-    if xp is np:
-        return np.maximum(x, 0)
-    from ddlo.backend import tf
-
-    return tf.nn.relu(x)

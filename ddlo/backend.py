@@ -1,10 +1,12 @@
-"""TensorFlow: imported without its start-up messages, and set up to give the released results."""
+"""TensorFlow: imported without its start-up messages, and set up to give the released results.
+
+As a backend of MemoryDNN it has what the training step needs: `xp`, `gather`, `cross_entropy`,
+`gradients` and `compiled`; ddlo/backend_torch.py has the same.
+"""
 
 import functools
 import os
 from contextlib import contextmanager
-
-import numpy as np
 
 from ddlo import checks
 
@@ -36,7 +38,7 @@ if flags.startswith("-") or not flags:  # otherwise it is the path of a file wit
     os.environ["XLA_FLAGS"] = f"--xla_gpu_autotune_level=0 {flags}".strip()
 with quiet_stderr():
     import tensorflow as tf
-    import tensorflow.experimental.numpy as tnp  # noqa: F401 - imported from here
+    import tensorflow.experimental.numpy as tnp
 if not tf.executing_eagerly():
     raise ImportError(
         "DDLO needs TensorFlow's eager execution: use another process than code that calls "
@@ -70,20 +72,16 @@ def use_device(name=None):
     return device
 
 
-EPSILON = np.float32(1e-8)  # of Adam
+xp, gather = tnp, tf.gather
+cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
 
 
-def adam(state, gradients, rate, beta1, beta2):
-    """Return the state [weights, m, v, powers] after a step of Adam; `powers` are beta1**t, beta2**t.
-
-    In TensorFlow 1's form, as released: epsilon stays outside the bias correction.
-    """
-    weights, m, v, powers = state
-    rate = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
-    m = [m + (1 - beta1) * (g - m) for m, g in zip(m, gradients)]
-    v = [v + (1 - beta2) * (g * g - v) for v, g in zip(v, gradients)]
-    weights = [w - rate * m / (tf.sqrt(v) + EPSILON) for w, m, v in zip(weights, m, v)]
-    return [weights, m, v, powers * [beta1, beta2]]
+def gradients(function, weights):
+    """Return costs (K,) = function(weights), and the gradients of their sum."""
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        costs = function(weights)
+    return costs, tape.gradient(costs, weights)
 
 
 def compiled(function):

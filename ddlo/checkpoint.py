@@ -112,13 +112,15 @@ def make_net(parameters, network, training, candidates=None):
             candidates=candidates or flips,
             scale=scale_for(network, training, shared),
             shared=shared,
+            backend=p.backend,
         )
-    net = MemoryDNN.load(path, candidates, None if p.shared else network.scale)
+    options = {"scale": None if p.shared else network.scale, "backend": p.backend}
+    net = MemoryDNN.load(path, candidates, **options)
     if net.shared not in (None, network.N):
         net = net.for_users(network.N)
     check_fit(net, network)
     if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
-        net = MemoryDNN.load(path, flips, network.scale)
+        net = MemoryDNN.load(path, flips, **options)
     fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
     fixed |= {"hidden": hidden(net.net), "shared": bool(net.shared)}
     fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)

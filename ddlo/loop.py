@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from ddlo import FRAMES_PER_CALL, checks
 from ddlo.data import MEASURES
+from ddlo.dnns import backend_module
 from ddlo.network import Network
 
 
@@ -59,13 +60,11 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
 
 
 @contextmanager
-def starting(device=None):
-    """Start TensorFlow on a device and yield its name; meanwhile a terminal shows a message."""
-    message = "starting TensorFlow and compiling"
-    with tqdm(desc=message, bar_format="{desc}", leave=False, disable=None):
-        from ddlo.backend import use_device
-
-        name = use_device(device)
+def starting(device=None, backend="tensorflow"):
+    """Start the backend on a device and yield its name; meanwhile a terminal shows a message."""
+    name = {"tensorflow": "TensorFlow", "torch": "PyTorch"}[backend]
+    with tqdm(desc=f"starting {name}", bar_format="{desc}", leave=False, disable=None):
+        name = backend_module(backend).use_device(device)
         Thread(target=_import_plots).start()  # while XLA compiles on another core
         yield name
 
@@ -78,9 +77,9 @@ def _import_plots():
 def fast_loop(ddlo, frames):
     """Return ddlo.decide_and_learn, compiled if possible and if there is a block to compile.
 
-    Otherwise one line on stderr says what the user can write to have it compiled.
+    Otherwise one line on stderr says what the user can write to have it compiled. PyTorch only trains.
     """
-    if ddlo.net.training_interval > frames:
+    if ddlo.net.training_interval > frames or ddlo.net.backend == "torch":
         return ddlo.decide_and_learn
     for part in (ddlo.network, ddlo.net, ddlo):
         if not part.compiled:

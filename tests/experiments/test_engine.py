@@ -150,7 +150,7 @@ def test_run_with_other_code_or_versions_is_not_found(tmp_path):
     for changes, expected in [
         (without_effect, "111"),
         ({"main.py": [("results.append((k, x))", "results += [(k, x)]")]}, "000"),
-        ({"memory.py": [("1 / self.layers[k][0], shape", "2 / self.layers[k][0], shape")]}, "000"),
+        ({"ddlo/dnns.py": [("1 / layers[k][0], shape", "2 / layers[k][0], shape")]}, "000"),
         ({"experiments/schemes.py": [('"mip_rel_gap": 0', '"mip_rel_gap": 1')]}, "101"),
         ({"mine.py": [("PRICE *", "2 * PRICE *")]}, "110"),
         ({"tariff.py": [("2", "3")]}, "110"),
