@@ -7,13 +7,15 @@ compare schemes; another value of a parameter goes into the tuple of its sweep.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.enumeration import ENUMERATED_TASKS
 
 from . import plots
+from .algorithms import Supervised, TrainedOnThreeUsers
 from .runs import NETWORK, PUBLISHED_SETTING, TaskSizes, normalised, released
-from .schemes import OTHERS, SCHEMES
+from .schemes import OTHERS, SCHEMES, Scheme
 from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_off, swapped
 from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
 from .wpmec.network import WPMEC
@@ -71,6 +73,10 @@ RULES |= {
     ADAPTIVE: {"net_num": 1, "candidates": AdaptiveOrderPreserving(), "algorithm": AdaptiveDROO},
     NEIGHBOURS: {"net_num": 1, "candidates": NearestNeighbours(10)},
 }
+RULES |= {f"shared DNNs, K = {K}": {"shared": True, "net_num": K} for K in (1, 3, 10)}
+SHARED = ("shared DNNs, K = 3", "shared DNNs, K = 10")
+RULES |= {f"{label}, recombined": RULES[label] | {"recombine": True} for label in SHARED}
+RECOMBINED = tuple(f"{label}, recombined" for label in SHARED)
 DDLO = ("DDLO, K = 3", "DDLO, K = 10")
 DROO = ("order-preserving (DROO), K = 3", "order-preserving (DROO), K = 10")
 COMPARED = (*DDLO, *DROO, *SCHEMES)
@@ -81,9 +87,12 @@ JOINT_SOLVERS = ("dual heuristic", "equal-split optimum, bandwidth re-allocated"
 JOINT = (*DDLO, FLIPPED, *DROO, "optimum", *JOINT_SOLVERS, DESCENT, SMALLEST_LOCAL)
 JOINT += ("full offloading", "random", "local only")
 # For networks of other sizes, where the others add little.
-SCALED = (*DDLO, FLIPPED, DROO[1], SMALLEST_LOCAL)
+SCALED = (*DDLO, *SHARED, *RECOMBINED, FLIPPED, DROO[1], SMALLEST_LOCAL)
 ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, NEIGHBOURS, "optimum", "dual heuristic", DESCENT)
 ON_WPMEC += ("best fixed decision", "full offloading", "random", "local only")
+
+
+MANY = (3, 5, 10, 20, 30, 100)  # users
 
 
 def make_runs(labels, make=released, **changes):
@@ -160,7 +169,8 @@ def sizes(title, labels, bandwidth, networks):
     }
     quick = [(label, size) for label in labels[::3] for size in ("3 x 3", "5 x 3")]
     metrics = ("mean_gain_ratio", *TIMES, "loop_seconds")
-    fractions = {"optimum by MILP": 0.1, DESCENT: 0.1}
+    slow = {"optimum by MILP", DESCENT}
+    fractions = {key: 0.01 if "100 x 3" in key else 0.1 for key in runs if key[0] in slow}
     return Experiment(title, runs, plots.scaling, metrics, "users x tasks", quick, fractions)
 
 
@@ -224,6 +234,14 @@ def decision_time():
     return Experiment(title, runs, plots.decision_time, TIMES, "users", quick, fractions)
 
 
+# Constants that differ between users: factors of the published values.
+FACTORS = {
+    "local time x 1/2, 1, 2": ("local_time_per_bit", (0.5, 1, 2)),
+    "transmit energy x 1, 2, 4": ("transmit_energy_per_bit", (1, 2, 4)),
+    "delay weight 1/4, 1, 4": ("delay_weight", (0.25, 1, 4)),
+}
+
+
 def learning():
     """Return DDLO beside all rules that do not learn, in networks where one may win."""
     labels = (*DDLO, SMALLEST_LOCAL, "best fixed decision", "full offloading", "local only")
@@ -236,11 +254,7 @@ def learning():
     networks |= {f"{tasks} tasks": on_network("DDLO, K = 3", 3, tasks) for tasks in (2, 4, 6)}
     for low, high in ((18, 22), (1, 30), (1, 100)):
         networks[f"sizes {low} to {high} MB"] = released(states=TaskSizes(low, high))
-    for label, name, factors in (
-        ("local time x 1/2, 1, 2", "local_time_per_bit", (0.5, 1, 2)),
-        ("transmit energy x 1, 2, 4", "transmit_energy_per_bit", (1, 2, 4)),
-        ("delay weight 1/4, 1, 4", "delay_weight", (0.25, 1, 4)),
-    ):
+    for label, (name, factors) in FACTORS.items():
         by_user = tuple((PUBLISHED_SETTING[name] * factor,) for factor in factors)  # (N, 1)
         networks[f"{label} for users 1, 2, 3"] = released(**{name: by_user})
     runs = {
@@ -274,6 +288,90 @@ def event(title, fractions, **changes):
     runs = make_runs((*DDLO, DROO[1], ADAPTIVE), wpmec, **changes)
     metrics = ("mean_gain_ratio", "optimal_share", "candidates_per_frame")
     return Experiment(title, runs, partial(plots.events, fractions=fractions), metrics)
+
+
+def shared():
+    """Return DNNs over all of 30 users beside shared ones, also with optimal decisions to learn from."""
+    optimal = {"algorithm": Supervised}
+    one = {"net_num": 1}
+    changes = {
+        "DDLO, K = 1": one,
+        "DDLO, K = 3": {},
+        "DDLO, K = 10": {"net_num": 10},
+        "DDLO, K = 1, optimal labels": one | optimal,
+        "DDLO, K = 1, optimal labels, learning rate 0.001": one
+        | optimal
+        | {"learning_rate": 0.001},
+        "DDLO, K = 10, optimal labels": {"net_num": 10} | optimal,
+    }
+    changes |= {label: RULES[label] for label in ("shared DNNs, K = 1", *SHARED, *RECOMBINED)}
+    changes |= {
+        "shared DNNs, K = 1, optimal labels": RULES["shared DNNs, K = 1"] | optimal,
+        "shared DNNs, K = 10, optimal labels": RULES[SHARED[1]] | optimal,
+        SMALLEST_LOCAL: RULES[SMALLEST_LOCAL],
+    }
+    network = on_network("DDLO, K = 3", 30)
+    runs = {label: replace(network, **change) for label, change in changes.items()}
+    title, metrics = "Shared DNNs with 30 users", (*GAIN[:2], *COSTS)
+    return Experiment(title, runs, metrics=metrics, quick=list(runs)[::4])
+
+
+def transfer():
+    """Return shared DNNs that decide for more users than they were trained for."""
+    runs = {}
+    for label, rule in {
+        "K = 3": (3, False),
+        "K = 3, recombined": (3, True),
+        "K = 10": (10, False),
+        "K = 10, recombined": (10, True),
+    }.items():
+        label = f"trained on 3 users, {label}"
+        scheme = Scheme(label, TrainedOnThreeUsers(*rule), is_random=True)
+        for users in MANY:
+            run = on_network(SMALLEST_LOCAL, users)
+            runs[label, f"{users} users"] = replace(run, scheme=scheme)
+            runs[SMALLEST_LOCAL, f"{users} users"] = run
+    title, quick = "Shared DNNs trained on 3 users", list(runs)[:2]
+    return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "used for", quick)
+
+
+def different_users():
+    """Return DNNs over all of 30 users beside shared ones, when constants differ between users."""
+    labels, runs = (*DDLO, *SHARED, *RECOMBINED, SMALLEST_LOCAL), {}
+    for name, (parameter, factors) in FACTORS.items():
+        by_user = tuple((PUBLISHED_SETTING[parameter] * factor,) for factor in factors)
+        for label in labels:
+            runs[label, name] = on_network(label, 30, **{parameter: 10 * by_user})
+    title, quick = "30 users whose constants differ", list(runs)[:3]
+    return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "of every three users", quick)
+
+
+def different_sizes():
+    """Return DNNs of equal and of different sizes, with as many weights in all."""
+    runs = {}
+    for K in (3, 5, 10):
+        runs[f"K = {K}, equal sizes"] = released(net_num=K)
+        runs[f"K = {K}, different sizes"] = released(net_num=K, hidden=hidden_layers(K))
+    title, metrics = "DNNs of different sizes", (*GAIN, "min_max", "loop_seconds")
+    return Experiment(title, runs, plots.convergence, metrics, quick=list(runs)[:2])
+
+
+def hidden_layers(K):
+    """Return hidden layers of K DNNs, the largest three times as wide as the smallest.
+
+    Together they have as many weights as K of the released ones, within half a percent.
+    """
+
+    def weights(hidden):
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise((9, *hidden, 9)))
+
+    def scaled(factor):
+        widths = [factor * (1 + 2 * k / (K - 1)) for k in range(K)]
+        return tuple((round(120 * width), round(80 * width)) for width in widths)
+
+    factors = [0.3 + step / 1000 for step in range(500)]
+    total = K * weights((120, 80))
+    return min(map(scaled, factors), key=lambda rows: abs(sum(map(weights, rows)) - total))
 
 
 def two_networks():
@@ -330,14 +428,18 @@ EXPERIMENTS = {
         "Networks of different sizes",
         (*SCALED, "optimum", "optimum by MILP", DESCENT),
         "equal",
-        [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3), (3, 2), (3, 4), (3, 5), (3, 6)],
+        [*((users, 3) for users in MANY), (3, 2), (3, 4), (3, 5), (3, 6)],
     ),
     "joint_scaling": sizes(
         "Networks of different sizes with optimal bandwidth",
         (*SCALED, DESCENT, *JOINT_SOLVERS),
         "optimal",
-        [(3, 3), (5, 3), (10, 3), (20, 3), (30, 3)],
+        [(users, 3) for users in MANY],
     ),
+    "shared": shared(),
+    "transfer": transfer(),
+    "different_users": different_users(),
+    "different_sizes": different_sizes(),
     "wpmec": Experiment(
         "WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)
     ),
