@@ -308,13 +308,14 @@ def learn(run, data, index):
 @lru_cache(maxsize=1)
 def build(run):
     """Return the DDLO of a run and a loop for each of its networks, compiled if possible."""
-    from ddlo.backend import tf
-
     # One run a core: TensorFlow's own threads would only compete. This is too late in a process that has
-    # used TensorFlow before.
-    with suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    # used TensorFlow before. PyTorch has one thread anyway.
+    if run.backend == "tensorflow":
+        from ddlo.backend import tf
+
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
     ddlo, loops = make_ddlo(run), []
     for _, ddlo.network in run.networks:
         loops.append(fast_loop(ddlo, run.frames))
