@@ -82,7 +82,7 @@ class MUMT(Network, compiled=True):
     def costs(self, task_size):
         """Return the costs of tasks (..., N*M), J: float64 (4, ..., N*M).
 
-        Energy offloaded and local, weighted delay offloaded and local. All products are here: XLA could
+        Energy offloaded and local, then weighted delay offloaded and local. All products are here: XLA could
         fuse them with sums and round differently. The rest of Q selects, adds and compares, and so has
         the same bits wherever it runs.
         """
@@ -102,7 +102,7 @@ class MUMT(Network, compiled=True):
         ]
 
     def user_costs(self, costs, decision, xp=np):
-        """Return each user's energy and weighted delays, local and offloaded: three of (..., N)."""
+        """Return each user's energy, weighted local delay and weighted offload delay: (..., N) each."""
         x, costs = self.by_user(decision, xp), self.by_user(costs, xp)
         local = 1 - x
         energy = x * costs[0] + local * costs[1]

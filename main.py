@@ -30,7 +30,7 @@ class Parameters(Resumable, Constants):
     - python main.py --resume results/ten/model.npz --frozen
     """
 
-    # The data and the network. A line `delay_weight: float = 2` here sets a constant of MUMT.Constants.
+    # The data and the network. A constant of MUMT.Constants: `delay_weight: float = 2` here changes it.
     data: Path = Path(__file__).parent / "data/MUMT_data_3X3.mat"  # format: data/README.md
     users: int = 3  # N, users (wireless devices)
     tasks: int = 3  # M, tasks per user and time frame
@@ -49,7 +49,7 @@ class Parameters(Resumable, Constants):
     # Beyond the paper.
     shared: bool = False  # each DNN decides for one user at a time, the same way for all users
     flips: int = 0  # extra candidates per DNN, each with one of its least confident tasks flipped
-    user_flips: int = 0  # the same, with one task of every user flipped; use with recombine
+    user_flips: int = 0  # the same, but with one task of every user flipped; for recombine
     recombine: bool = False  # one extra candidate, the best part of each user from all others
 
     # Running it.
@@ -151,7 +151,9 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
         net.plot_cost(folder / "training_cost")
         net.save(folder / "model.npz")
         write_mat(folder / "history.mat", history | {"costs": np.array(net.cost_his)})
-        metadata = {"network": describe_network(network), "device": device} | report.versions()
+        metadata = {"network": describe_network(network), "device": device} | report.versions(
+            p.backend
+        )
         write_json(folder / "parameters.json", asdict(p) | metadata)
         numbers |= report.seconds(started, ready, compiled, done, p.frames)
         write_json(folder / "report.json", numbers)

@@ -5,21 +5,23 @@ Blocks of frames, seeds, candidate rules, files and compiled code are not in the
 NumPy only; TensorFlow, or PyTorch, is imported for the first training step.
 """
 
+import copy
 import functools
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from ddlo import checks
 from ddlo.candidates import Flips, check_rule, describe_rule, rule_from, threshold
-from ddlo.dnns import BACKENDS, adam, backend_module, check_layers, initial_state, relu
+from ddlo.dnns import BACKENDS, adam, backend_module, check_layers, initial_state, numpy_of, relu
 from ddlo.files import read_archive, write_archive
 from ddlo.network import Compilable
 from ddlo.scale import FAR, RELEASED, describe_scale, scale_from, warn_if_far
 
 # Training starts at this memory_counter, whatever the size of the memory (as released).
 TRAINING_START = 512
-# Parameters that are saved as numbers; those of main.py with the same names set them.
+# Parameters that are saved as numbers; those of main.py with the same names, all but beta1, set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
 FIXED = (
@@ -81,9 +83,6 @@ class MemoryDNN(Compilable, compiled=True):
         self.net_num = checks.integer("net_num", net_num)
         self.layers = check_layers(net, self.net_num)
         self.backend = checks.choice("backend", backend, BACKENDS)
-        self.shared = None if shared is None else checks.integer("shared", shared)
-        self.users = self.shared or 1  # whose inputs are decided one by one
-        self.n_in, self.n_out = (self.users * self.layers[0][i] for i in (0, -1))
         checks.single("learning_rate", learning_rate)
         self.lr, self.training_interval = learning_rate, training_interval
         self.batch_size = batch_size
@@ -92,9 +91,9 @@ class MemoryDNN(Compilable, compiled=True):
         self.beta1 = float(checks.number("beta1", beta1))
         if np.float32(self.beta1) >= 1:
             raise ValueError(f"beta1 must be below 1, got {beta1}")
-        self.candidates = check_rule(candidates, self.net_num, self.n_out)
+        self._set_users(shared, candidates)
         self.scale = scale
-        self.memory = np.empty((self.memory_size, self.n_in + self.n_out), np.float32)
+        self.training_start = TRAINING_START
         self._warned = False
         self.reset(seed)
 
@@ -124,7 +123,7 @@ class MemoryDNN(Compilable, compiled=True):
         `raw_state` is the same, but tensors after training, which compiled code need not convert.
         """
         *layers, powers = self.raw_state
-        return [*([np.asarray(w) for w in each] for each in layers), np.asarray(powers)]
+        return [*([numpy_of(w) for w in each] for each in layers), numpy_of(powers)]
 
     # The DNNs
 
@@ -197,8 +196,9 @@ class MemoryDNN(Compilable, compiled=True):
 
     def join(self, h, m, xp=np):
         """Return rows of the memory (B, n_in + n_out) for inputs and decisions."""
-        parts = [xp.reshape(each, (h.shape[0], self.users, -1)) for each in (h, m)]
-        return xp.reshape(xp.concatenate(parts, axis=-1), (h.shape[0], -1))
+        (n_in, *_, n_out), B = self.layers[0], h.shape[0]
+        parts = xp.reshape(h, (B, self.users, n_in)), xp.reshape(m, (B, self.users, n_out))
+        return xp.reshape(xp.concatenate(parts, axis=-1), (B, self.n_in + self.n_out))
 
     def draw(self, memory_counter):
         """Draw the rows of the mini-batches at that counter, with replacement: int32 (K, batch_size).
@@ -212,7 +212,7 @@ class MemoryDNN(Compilable, compiled=True):
     @property
     def frames_to_training(self):
         """The number of entries until the next training step."""
-        earliest = max(self.memory_counter + 1, TRAINING_START)
+        earliest = max(self.memory_counter + 1, self.training_start)
         interval = self.training_interval
         return -(-earliest // interval) * interval - self.memory_counter
 
@@ -247,7 +247,7 @@ class MemoryDNN(Compilable, compiled=True):
         sample_index = sample_index.astype(np.int32)
         rate = np.asarray(self.lr, np.float32)
         state, cost = self._compiled_train(self.raw_state, rate, self.memory, sample_index)
-        self.trained(state, np.asarray(cost)[None])
+        self.trained(state, numpy_of(cost)[None])
 
     @functools.cached_property
     def _compiled_train(self):
@@ -298,20 +298,30 @@ class MemoryDNN(Compilable, compiled=True):
 
     # Weights and files
 
-    def for_users(self, users):
-        """Return a MemoryDNN for another number of users, with the weights of this one, if shared.
+    def for_users(self, users, candidates=None):
+        """Return a copy of shared DNNs for another number of users; it can continue learning.
 
-        Its replay memory is empty, and it can learn on. Raises ValueError if the DNNs are not shared.
+        Its replay memory and costs are empty. `candidates` replaces the rule. Raises ValueError if the
+        DNNs are not shared.
         """
         if not self.shared:
             raise ValueError("the number of users is fixed, unless the DNNs are shared")
-        parameters, rule = self.parameters(), self.candidates
-        rule = replace(rule, users=users) if isinstance(rule, Flips) else rule
-        parameters |= {"shared": users, "candidates": rule, "scale": self.scale}
-        net = MemoryDNN(**parameters, seed=0, backend=self.backend)
-        net.raw_state = self.state
-        net._random.bit_generator.state = self._random.bit_generator.state
+        net, rule = copy.copy(self), candidates or self.candidates
+        rule = replace(rule, users=users) if isinstance(rule, Flips) else copy.copy(rule)
+        for name in ("shared", "users", "n_in", "n_out", "candidates"):
+            vars(net).pop(name)
+        net._set_users(users, rule)
+        net._random = copy.deepcopy(self._random)
+        net.memory_counter, net.cost_his = 1, [[] for _ in range(self.net_num)]
         return net
+
+    def _set_users(self, users, candidates):
+        """Set the number of users, if the DNNs are shared, and what depends on it."""
+        self.shared = None if users is None else checks.integer("shared", users)
+        self.users = self.shared or 1  # whose inputs are decided one by one
+        self.n_in, self.n_out = (self.users * self.layers[0][i] for i in (0, -1))
+        self.candidates = check_rule(candidates, self.net_num, self.n_out)
+        self.memory = np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
 
     def get_weights(self):
         """Return [w1, b1, w2, b2, ...]: float32 w (K, n_in, n_out) and b (K, n_out) of each layer."""
@@ -319,7 +329,15 @@ class MemoryDNN(Compilable, compiled=True):
 
     def set_weights(self, weights):
         """Set the weights, a list as from `get_weights`; Adam's moments stay. Raises ValueError."""
-        self.raw_state = [self._like("weights", weights, self.state[0]), *self.state[1:]]
+        weights = self._like("weights", weights, self.state[0])
+        for k, layers in enumerate(self.layers):
+            for i, (n_in, n_out) in enumerate(pairwise(layers)):
+                w, b = (each[k] for each in weights[2 * i : 2 * i + 2])
+                if w[n_in:].any() or w[:, n_out:].any() or b[n_out:].any():
+                    raise ValueError(
+                        f"weights must be 0 beyond the neurons {layers} of DNN {k + 1}"
+                    )
+        self.raw_state = [weights, *self.state[1:]]
 
     def save(self, path):
         """Save parameters, weights, Adam's moments, memory, counters, costs and random state.
@@ -329,7 +347,7 @@ class MemoryDNN(Compilable, compiled=True):
         write_archive(path, *self.content())
 
     def parameters(self):
-        """Return the parameters that are numbers, by name."""
+        """Return the parameters that a file has as they are, by name."""
         return {name: getattr(self, name) for name in ("net", "shared", *NUMBERS)}
 
     def content(self):
@@ -345,16 +363,26 @@ class MemoryDNN(Compilable, compiled=True):
         return arrays, {"parameters": parameters, "random_state": self._random.bit_generator.state}
 
     @classmethod
-    def load(cls, path, candidates=None, scale=None, output_graph=False, backend="tensorflow"):
+    def load(
+        cls,
+        path,
+        candidates=None,
+        scale=None,
+        output_graph=False,
+        backend="tensorflow",
+        users=None,
+    ):
         """Return the MemoryDNN saved to `path`; it continues exactly where that one stopped.
 
         `candidates` and `scale` replace the saved ones; custom ones are not saved and must be passed
-        again. Raises FileNotFoundError if there is no such file, ValueError for any other file.
+        again. `users` is another number of users, as in `for_users`. Raises FileNotFoundError if there is no such file, ValueError for any other file.
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
             parameters = text("parameters")
             parameters.pop("output_graph", None)  # saved by earlier versions
-            parameters["candidates"] = candidates or rule_from(parameters["candidates"])
+            rule = candidates or rule_from(parameters["candidates"])
+            others = parameters.get("shared") not in (None, users or parameters.get("shared"))
+            parameters["candidates"] = threshold if others else rule
             parameters["scale"] = scale or scale_from(parameters.get("scale", {}))
             net = cls(**parameters, output_graph=output_graph, seed=0, backend=backend)
             net._random.bit_generator.state = text("random_state")
@@ -374,7 +402,7 @@ class MemoryDNN(Compilable, compiled=True):
             for values in variables[2 * n :]:
                 checks.every("Adam's second moments", values, values >= 0, ">= 0")
             net.raw_state = [variables[:n], variables[n : 2 * n], variables[2 * n :], powers]
-        return net
+        return net.for_users(users, rule) if others else net
 
     # Checks
 
@@ -388,7 +416,8 @@ class MemoryDNN(Compilable, compiled=True):
             raise ValueError(f"h must have shape ({self.n_in},) or (B, {self.n_in}), got {h.shape}")
         if not np.abs(h).max(initial=0) <= FAR:  # also if one is NaN
             checks.finite("h", checks.array("h", h, np.float32))
-            self._warned = self._warned or warn_if_far(h)
+            each = h.reshape(-1, self.layers[0][0]).T if self.shared else [h]
+            self._warned = self._warned or any(map(warn_if_far, each))
         return h.astype(np.float32)
 
     def _entries(self, h, m):

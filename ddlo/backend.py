@@ -1,7 +1,7 @@
 """TensorFlow: imported without its start-up messages, and set up to give the released results.
 
 As a backend of MemoryDNN it has what the training step needs: `xp`, `gather`, `cross_entropy`,
-`gradients` and `compiled`; ddlo/backend_torch.py has the same.
+`gradients`, `compiled` and `use_device`; ddlo/backend_torch.py has the same.
 """
 
 import functools
@@ -31,8 +31,8 @@ def quiet_stderr():
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Without this each process takes all memory of a GPU, and a suite runs several.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# Autotuning could choose another matrix product in each compilation; without it the compiled loop
-# trains as `learn` does, to the last bit, also on a GPU. A user's own flags come last and count.
+# Autotuning may pick another matrix product in each compilation; without it the compiled loop trains as
+# `learn` does, to the last bit, also on a GPU. A user's own flags come last and take precedence.
 flags = os.environ.get("XLA_FLAGS", "")
 if flags.startswith("-") or not flags:  # otherwise it is the path of a file with flags
     os.environ["XLA_FLAGS"] = f"--xla_gpu_autotune_level=0 {flags}".strip()

@@ -9,7 +9,6 @@ except ImportError as error:
         f"backend torch needs PyTorch (pip install -r requirements-torch.txt): {error}"
     ) from error
 
-torch.set_num_threads(1)  # the matrices are small: more threads take several times as long
 xp = torch
 _device = "cpu"
 
@@ -57,7 +56,12 @@ def compiled(function):
         return torch.as_tensor(values, device=_device)
 
     def call(*arguments):
-        with torch.no_grad():
-            return function(*map(tensors, arguments))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the matrices are small: more threads take several times as long
+        try:
+            with torch.no_grad():
+                return function(*map(tensors, arguments))
+        finally:
+            torch.set_num_threads(threads)
 
     return call

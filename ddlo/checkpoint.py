@@ -9,6 +9,7 @@ import numpy as np
 
 from ddlo import checks
 from ddlo.candidates import Flips, describe_rule
+from ddlo.dnns import check_layers
 from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
@@ -62,8 +63,9 @@ def saved_parameters(path, kind):
             saved = text("run")["parameters"] | {"out": str(path.parent)}
         else:
             model = text("parameters")
-            layers = {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
-            saved = saved_run(path) | model | model["candidates"] | layers
+            dnns = {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
+            dnns |= {"users": model["shared"]} if dnns["shared"] else {}
+            saved = saved_run(path) | model | model["candidates"] | dnns
             for name in (*PROCESS, "frozen", "checkpoint"):
                 saved.pop(name, None)
         names = [each.name for each in fields(kind) if each.name in saved]
@@ -103,10 +105,8 @@ def make_net(parameters, network, training, candidates=None):
     if not path:
         shared = network.N if p.shared else None
         n_in, n_out = layer_ends(network, shared)
-        each_differs = any(map(np.iterable, p.hidden))
-        rows = [[n_in, *each, n_out] for each in (p.hidden if each_differs else [p.hidden])]
         return MemoryDNN(
-            net=rows if each_differs else rows[0],
+            net=layers(p.hidden, n_in, n_out),
             **numbers,
             seed=p.seed,
             candidates=candidates or flips,
@@ -114,26 +114,38 @@ def make_net(parameters, network, training, candidates=None):
             shared=shared,
             backend=p.backend,
         )
-    options = {"scale": None if p.shared else network.scale, "backend": p.backend}
+    scale = None if p.shared else network.scale
+    options = {"scale": scale, "backend": p.backend, "users": network.N}
     net = MemoryDNN.load(path, candidates, **options)
-    if net.shared not in (None, network.N):
-        net = net.for_users(network.N)
     check_fit(net, network)
     if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
         net = MemoryDNN.load(path, flips, **options)
     fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
+    rows = check_layers(layers(p.hidden, 1, 1), p.net_num)
+    given = vars(p) | {"hidden": hidden(rows if len(set(rows)) > 1 else rows[0])}
     fixed |= {"hidden": hidden(net.net), "shared": bool(net.shared)}
     fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)
     if not isinstance(net.candidates, Flips):
         fixed |= {"flips": 0, "user_flips": 0}
     for name, value in fixed.items():
-        if _plain(getattr(p, name)) != _plain(value):
+        if _plain(given[name]) != _plain(value):
             raise ValueError(
-                f"{name} of {path} is {value}, got {getattr(p, name)}: leave it out, or train a new model"
+                f"{name} of {path} is {value}, got {given[name]}: leave it out, or train a new model"
             )
     for name in numbers.keys() - FIXED:
         setattr(net, name, numbers[name])
     return net
+
+
+def layers(hidden, n_in, n_out):
+    """Return the `net` of a MemoryDNN with these hidden layers: of all DNNs, or one tuple per DNN."""
+    if not np.iterable(hidden) or len(set(map(np.iterable, hidden))) > 1:
+        raise ValueError(
+            f"hidden must be neurons of each layer, or a tuple of them per DNN, got {hidden}"
+        )
+    if any(map(np.iterable, hidden)):
+        return [[n_in, *each, n_out] for each in hidden]
+    return [n_in, *hidden, n_out]
 
 
 def hidden(net):

@@ -29,6 +29,7 @@ NAMES = {
     "edge-cpu-rate": "fc",
 }
 ALIASES = {name: option for option, names in NAMES.items() for name in names.split()}
+FULL = ("ResourceExhaustedError", "OutOfMemoryError")  # of TensorFlow, and of PyTorch
 ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -90,7 +91,7 @@ def show_error(message):
 def message_of(error):
     """Return a user's error in one line; None for an error in the code."""
     is_tensorflow = type(error).__module__.startswith("tensorflow")
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if isinstance(error, MemoryError) or type(error).__name__ in FULL:
         return "out of memory"
     if is_tensorflow or isinstance(error, (ValueError, OSError, FloatingPointError, ImportError)):
         return checks.shortened(error, 500) or type(error).__name__

@@ -13,7 +13,7 @@ BETA2, EPSILON = np.float32(0.999), float(np.float32(1e-8))  # of Adam; beta1 is
 
 def backend_module(name):
     """Return the module of a backend, imported now. Raises ImportError if it is not installed."""
-    return importlib.import_module(BACKENDS[name])
+    return importlib.import_module(BACKENDS[checks.choice("backend", name, BACKENDS)])
 
 
 def check_layers(net, net_num):
@@ -35,7 +35,7 @@ def initial_state(layers, beta1, random):
     """Return [weights, m, v, powers] before training, float32; `weights` are w1, b1, w2, b2, ...
 
     Each w is (K, n_in, n_out), each b (K, n_out). Smaller DNNs are padded with zeros, which training
-    does not change.
+    leaves at zero.
     """
     weights = []
     for n_in, n_out in pairwise(zip(*layers)):  # of all DNNs
@@ -55,14 +55,16 @@ def adam(state, gradients, rate, beta1, xp):
     """
     weights, m, v, powers = state
     rate = rate * xp.sqrt(1 - powers[1]) / (1 - powers[0])
-    new1, new2 = (
-        float(1 - beta1),
-        float(1 - BETA2),
-    )  # shares of the new gradient, rounded to float32
+    new1, new2 = float(1 - beta1), float(1 - BETA2)  # as TensorFlow 1 rounds them, to float32
     m = [m + new1 * (g - m) for m, g in zip(m, gradients)]
     v = [v + new2 * (g * g - v) for v, g in zip(v, gradients)]
     weights = [w - rate * m / (xp.sqrt(v) + EPSILON) for w, m, v in zip(weights, m, v)]
     return [weights, m, v, xp.stack([powers[0] * float(beta1), powers[1] * float(BETA2)])]
+
+
+def numpy_of(value):
+    """Return a tensor, also one on a GPU, as a NumPy array."""
+    return value if isinstance(value, np.ndarray) else np.asarray(value.cpu())
 
 
 def relu(x, xp=np):

@@ -62,8 +62,8 @@ def run_frames(loop, ddlo, data, index, quiet=False, checkpoint=None):
 @contextmanager
 def starting(device=None, backend="tensorflow"):
     """Start the backend on a device and yield its name; meanwhile a terminal shows a message."""
-    name = {"tensorflow": "TensorFlow", "torch": "PyTorch"}[backend]
-    with tqdm(desc=f"starting {name}", bar_format="{desc}", leave=False, disable=None):
+    shown = "PyTorch" if backend == "torch" else "TensorFlow"
+    with tqdm(desc=f"starting {shown}", bar_format="{desc}", leave=False, disable=None):
         name = backend_module(backend).use_device(device)
         Thread(target=_import_plots).start()  # while XLA compiles on another core
         yield name
@@ -77,7 +77,8 @@ def _import_plots():
 def fast_loop(ddlo, frames):
     """Return ddlo.decide_and_learn, compiled if possible and if there is a block to compile.
 
-    Otherwise one line on stderr says what the user can write to have it compiled. PyTorch only trains.
+    Otherwise one line on stderr says what the user can write to have it compiled. With PyTorch it never is:
+    only training steps run there.
     """
     if ddlo.net.training_interval > frames or ddlo.net.backend == "torch":
         return ddlo.decide_and_learn
@@ -111,7 +112,7 @@ def how_to_compile(part):
 
 
 def _say(reason):
-    tqdm.write(f"the loop runs frame by frame, correct but slower. {reason}", file=sys.stderr)
+    tqdm.write(f"the loop is not compiled: same result, slower. {reason}", file=sys.stderr)
 
 
 def compile_loop(ddlo):

@@ -16,7 +16,7 @@ from ddlo.enumeration import enumerate_decisions
 class Compilable:
     """Base of the classes in the compiled loop: Network, MemoryDNN and DDLO.
 
-    A subclass runs frame by frame unless it is declared `class Late(MUMT, compiled=True)`: then its
+    A subclass runs in NumPy, slower, unless it is declared `class Late(MUMT, compiled=True)`: then its
     methods must also accept tensors. `compiled=False` silences the hint.
     """
 
@@ -26,7 +26,7 @@ class Compilable:
 
 
 class Default:
-    """A computed default that an attribute of the object or of a subclass replaces."""
+    """A default computed from the object; an attribute of the object or of a subclass replaces it."""
 
     def __init__(self, compute):
         self.compute = compute
@@ -67,7 +67,7 @@ class Network(Compilable):
         raise NotImplementedError(f"{type(self).__name__} must define compute_Q")
 
     def costs(self, state):
-        """Precompute from states (..., S) what `utility` needs: an array (A, ..., S')."""
+        """Precompute from states (..., S) what `utility` needs: an array (A, ..., any), A arrays."""
         return state[None]
 
     def utility(self, costs, decision, xp=np):
@@ -75,7 +75,7 @@ class Network(Compilable):
         raise NotImplementedError(f"{type(self).__name__} must define utility")
 
     def allowed(self, costs, decision, xp=np):
-        """Map decisions to the nearest feasible ones; both must have the same Q."""
+        """Map decisions to feasible ones, feasible ones to themselves; Q must be the same for both."""
         return decision
 
     def recombine(self, costs, candidates, best, xp=np):
@@ -161,7 +161,13 @@ def check_fit(net, network, recombine=False):
 def layer_ends(network, shared=None):
     """Return the inputs and outputs that each DNN needs for a network."""
     if shared:
-        return network.user_features(np.zeros(network.state_size)).shape[-1], network.M
+        features = np.shape(network.user_features(np.zeros((1, network.state_size))))
+        if features[:-1] != (1, network.N):
+            raise ValueError(
+                f"user_features of {kind_of(network)} must return an array of shape "
+                f"(1, {network.N}, F) for one frame, got {features}"
+            )
+        return features[-1], network.M
     return network.state_size, network.N * network.M
 
 

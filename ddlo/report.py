@@ -132,9 +132,9 @@ def seconds(started, ready, compiled, done, frames):
     }
 
 
-def versions():
+def versions(backend="tensorflow"):
     """Return the versions of Python and packages, and the commit of the code, as a dict."""
-    return {"versions": package_versions(), "commit": commit()}
+    return {"versions": package_versions(backend), "commit": commit()}
 
 
 def versions_text(versions):
@@ -142,9 +142,10 @@ def versions_text(versions):
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def package_versions():
+def package_versions(backend="tensorflow"):
     """Return the versions of Python and of the packages that results depend on, as a dict."""
-    packages = ("tensorflow", "keras", "numpy", "scipy", "matplotlib")
+    packages = ["tensorflow", "keras"] if backend == "tensorflow" else [backend]
+    packages += ["numpy", "scipy", "matplotlib"]
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 

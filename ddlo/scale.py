@@ -49,7 +49,7 @@ FAR = 150  # inputs of a greater magnitude need another scale
 
 
 def warn_if_far(inputs):
-    """Warn if half of the inputs or more, not a few outliers, are FAR; return whether."""
+    """Warn if half of the inputs (B, S) or more, not a few outliers, are FAR; return whether."""
     is_far = np.mean(np.abs(inputs) > FAR) >= 0.5
     if is_far:
         warnings.warn(

@@ -50,7 +50,9 @@ def load(options):
     name = constants.pop("class")
     kind = {each.__name__: each for each in NETWORKS.values()}.get(name)
     if kind is None:
-        raise ValueError(f"{name} in {path} is a custom network: docs/usage.md decides in Python")
+        raise ValueError(
+            f"{name} in {path} is a custom network: decide in Python, see docs/usage.md"
+        )
     if o.bandwidth is not None:
         kind = NETWORKS[checks.choice("bandwidth", o.bandwidth, NETWORKS)]
     if o.uplink is not None:
@@ -67,7 +69,8 @@ def load(options):
     if net.shared not in (None, network.N):
         if o.uplink is None:
             uplink = 8 * np.mean(network.uplink_bandwidth) * network.N / net.shared
-            print(f"for each user's share as in training: --uplink {uplink:g}", file=sys.stderr)
+            message = f"--uplink {uplink:g} gives each user the share of the uplink in training"
+            print(message, file=sys.stderr)
         net = net.for_users(network.N)
     return DDLO(net, network, bool(saved.get("recombine")))
 
@@ -91,7 +94,8 @@ def warn_if_outside(ddlo, numbers, states):
     net, network = ddlo.net, ddlo.network
     limits = net.scale.low, net.scale.high
     if net.shared:  # of one user's sizes, which come first
-        limits = (np.tile(limit[: network.M], network.N) for limit in limits)
+        limits = (np.broadcast_to(limit, net.layers[0][0])[: network.M] for limit in limits)
+        limits = (np.tile(limit, network.N) for limit in limits)
     low, high = (np.broadcast_to(limit, states.shape) for limit in limits)
     margin = (high - low) / 200  # sizes in text are rounded
     outside = np.argwhere((states < low - margin) | (states > high + margin))

@@ -113,7 +113,7 @@ def test_utility_gives_the_same_run_compiled_and_frame_by_frame(tmp_path, capsys
         parameters = Parameters(frames=600, hidden=(), out=tmp_path / "out")
         reports.append(main.run(parameters, kind(3, 3), data))
         shown = capsys.readouterr().err
-        assert shown.count("\n") == shown.count("frame by frame") == (kind is not Late)
+        assert shown.count("\n") == shown.count("not compiled") == (kind is not Late)
         assert ("LateFrameByFrame(Late, compiled=True)" in shown) == (kind is LateFrameByFrame)
         saved = json.loads((tmp_path / "out" / "parameters.json").read_text())["network"]
         assert saved["class"] == kind.__name__ and saved["penalty"] == 50

@@ -240,3 +240,72 @@ def test_a_run_with_dnns_of_different_sizes_is_saved_and_continued(tmp_path):
 def test_other_layers_are_refused(net):
     with pytest.raises(ValueError, match="net"):
         MemoryDNN(net, 2)
+
+
+class Opposite(MemoryDNN):
+    def forward(self, weights, h, xp=np):
+        return -super().forward(weights, h, xp)
+
+
+def test_a_copy_for_other_users_keeps_class_and_settings():
+    net = Opposite([3, 8, 3], 2, seed=0, shared=3, learning_rate=0.02, candidates=Flips(2, 1, 3))
+    other = net.for_users(5)
+    assert type(other) is Opposite and other.lr == 0.02 and other.candidates == Flips(2, 1, 5)
+    h = some_rows(1, 4, 15)
+    same = net.decode(h[:, :9])[:2], other.decode(h)[:2, :, :9]  # before their flips
+    np.testing.assert_array_equal(*same)
+    other.encode(h[:1].repeat(600, axis=0), np.ones((600, 15)))
+    assert net.memory_counter == 1 and not net.memory.any() and net.cost_his == [[], []]
+    assert net.for_users(5, Flips(1)).candidates == Flips(1, 0, 5)
+
+
+def test_resume_for_other_users_with_another_rule(tmp_path):
+    run(tmp_path, "three")
+    path = tmp_path / "three/model.npz"
+    changes = {"resume": path, "users": 5, "frames": 20}
+    _, net = run(tmp_path, "five", flips=3, user_flips=1, recombine=True, **changes)
+    assert net.candidates == Flips(3, 1, 5)
+
+
+def test_far_inputs_of_one_feature_are_reported():
+    net = MemoryDNN([2, 4, 1], 1, seed=0, shared=3)
+    with pytest.warns(UserWarning, match="far outside"):
+        net.decode(np.tile([1.0, 1e9], (4, 3)))
+
+
+def test_features_of_the_wrong_shape_are_refused(tmp_path):
+    class Wrong(Gains):
+        def user_features(self, state):
+            return np.reshape(state, (*np.shape(state)[:-1], 3, 2))
+
+    states = np.random.default_rng(0).uniform(1, 2, (50, 6))
+    with pytest.raises(ValueError, match=r"user_features of Wrong .*\(1, 2, F\).*\(1, 3, 2\)"):
+        main.run(Parameters(shared=True, frames=40, out=tmp_path), Wrong(), states)
+
+
+def test_equal_sizes_given_per_dnn_are_those_of_all(tmp_path):
+    changes = {"shared": False, "frames": 300, "hidden": ((12, 8),) * 2}
+    _, net = run(tmp_path, "first", **changes)
+    _, more = run(tmp_path, "more", resume=tmp_path / "first/model.npz", **changes)
+    assert net.net == more.net == [9, 12, 8, 9]
+
+
+@pytest.mark.parametrize("hidden", [120, None, (120, (80, 60)), ((12, 8),) * 5])
+def test_other_hidden_layers_are_refused(tmp_path, hidden):
+    with pytest.raises(ValueError, match="hidden|net"):
+        run(tmp_path, "out", hidden=hidden, shared=False)
+
+
+def test_weights_beyond_a_smaller_dnn_are_refused():
+    net = MemoryDNN([[9, 12, 9], [9, 4, 9]], 2, seed=0)
+    weights = net.get_weights()
+    net.set_weights(weights)
+    weights[0][1, :, 5] = 1
+    with pytest.raises(ValueError, match="weights.*DNN 2"):
+        net.set_weights(weights)
+
+
+def test_an_empty_block_is_remembered_without_effect():
+    net = MemoryDNN([9, 9], 1)
+    net.encode(np.empty((0, 9)), np.empty((0, 9)))
+    assert net.memory_counter == 1

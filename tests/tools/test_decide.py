@@ -224,3 +224,6 @@ def test_shared_dnns_decide_for_another_number_of_users(tmp_path, decided):
     assert error is None and len(err) == 1 and "--uplink 1666.67" in err[0]
     _, err, _ = decided(text.replace("30", "70"), "--users", 50, "--uplink", 1000, model=path)
     assert len(err) == 1 and "70 MB is outside" in err[0]
+    MemoryDNN([2, 8, 2], 1, seed=0, shared=3).save(tmp_path / "python.npz")  # the released scale
+    _, err, error = decided(LINE, "--users", 3, "--tasks", 2, model=tmp_path / "python.npz")
+    assert error is None and err == []
