@@ -11,7 +11,7 @@ from .runs import learn, released, samples
 
 
 class Supervised(DDLO, compiled=False):
-    """DDLO whose DNNs learn the optimal decisions, not the best candidates: a bound on their learning.
+    """DDLO whose DNNs learn optimal decisions, not the best candidates: what they could learn at best.
 
     The network must know its optimum.
     """
@@ -22,6 +22,18 @@ class Supervised(DDLO, compiled=False):
         for block in self.net.blocks(states):
             results.append(self.decide(block))
             self.net.encode(self.net.inputs(self.network, block), self.network.optimum(block)[1])
+        return tuple(map(np.concatenate, zip(*results)))
+
+
+class FrozenAt12000(DDLO, compiled=False):
+    """DDLO that stops learning after 12,000 frames, 60 % of a run."""
+
+    last = 12000
+
+    def decide_and_learn(self, states):
+        """Decide frames (B, S) as DDLO, and learn from those until the last one."""
+        left = max(0, self.last + 1 - self.net.memory_counter)
+        results = super().decide_and_learn(states[:left]), self.decide(states[left:])
         return tuple(map(np.concatenate, zip(*results)))
 
 

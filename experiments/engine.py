@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ddlo.dnns import BACKENDS
 from ddlo.files import read_archive, write_archive
 from ddlo.report import package_versions
 
@@ -68,7 +69,12 @@ def identity(run):
     """Return what a run's results depend on: parameters, data, code and versions, as JSON values."""
     code = digest(modules(run))
     states = None if isinstance(run.states, TaskSizes) else states_digest(run.problem)
-    return {"run": run.parameters, "states": states, "code": code, "versions": versions()}
+    return {
+        "run": run.parameters,
+        "states": states,
+        "code": code,
+        "versions": versions(run.backend),
+    }
 
 
 @cache
@@ -83,10 +89,10 @@ versions = cache(package_versions)
 
 def modules(run):
     """Return the names of the modules of a run's functions and classes."""
-    names = {"experiments.runs"}
+    names = set()
     for text in re.findall(r'"([\w.]+)\.\w+"', run.key):  # may be of a nested class
         names |= {*accumulate(text.split("."), "{}.{}".format)}
-    return frozenset(names & sys.modules.keys())
+    return frozenset({"experiments.runs", BACKENDS[run.backend]} | names & sys.modules.keys())
 
 
 @cache

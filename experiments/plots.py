@@ -5,6 +5,7 @@ of all seeds by label, float64 (seeds, steps). It returns a figure and a DataFra
 """
 
 from itertools import cycle
+from pathlib import Path
 from textwrap import fill
 
 import numpy as np
@@ -30,10 +31,10 @@ STYLES = {
     "DDLO, K = 3": ("C0", "o", "-"),
     "DDLO, K = 10": ("C0", "s", "--"),
     "DDLO, K = 3, user flips, recombined": ("C0", "x", "-."),
-    "shared DNNs, K = 3": ("C2", "o", "-"),
-    "shared DNNs, K = 10": ("C2", "s", "--"),
-    "shared DNNs, K = 3, recombined": ("C3", "o", "-"),
-    "shared DNNs, K = 10, recombined": ("C3", "s", "--"),
+    "shared DNNs, K = 3": ("C2", "<", "-"),
+    "shared DNNs, K = 10": ("C2", ">", "--"),
+    "shared DNNs, K = 3, recombined": ("C3", "p", "-"),
+    "shared DNNs, K = 10, recombined": ("C3", "h", "--"),
     "order-preserving (DROO), K = 3": ("C1", "^", "-"),
     "order-preserving (DROO), K = 10": ("C1", "v", "--"),
     "order-preserving (DROO), K = N": ("C1", ">", "-."),
@@ -42,6 +43,14 @@ STYLES = {
     "coordinate descent": ("C2", "D", ":"),
     "linear relaxation": ("C3", "P", "-."),
     "smallest task local": ("k", "d", ":"),
+    "best of random decisions": ("C4", "X", "--"),
+    "one pass of flips": ("k", "d", "none"),
+    "DDLO": ("C0", "o", "-"),
+    "DDLO with flips": ("C0", "x", "-."),
+    "shared DNNs": ("C2", "s", "-"),
+    "shared DNNs, recombined": ("C3", "s", "--"),
+    "DROO": ("C1", "^", "-"),
+    "nearest neighbours": ("C1", "P", ":"),
     "best fixed decision": ("C3", "h", "--"),
     "full offloading": ("C5", "*", "-"),
     "random": ("C4", "X", "--"),
@@ -54,16 +63,10 @@ STYLES = {
 STYLES = {k: dict(zip(("color", "marker", "linestyle"), style)) for k, style in STYLES.items()}
 STYLES["optimum"] |= {"linewidth": 2.5, "alpha": 0.3}
 STYLES["optimum by MILP"] |= {"zorder": 3}
-# The authors' run of 10,000 frames (December 2018): mean gain ratios from one frame to another.
-RECORDED = {
-    (513, 612): 0.925,
-    (1013, 1212): 0.953,
-    (1513, 2012): 0.965,
-    (2513, 3512): 0.976,
-    (4513, 6512): 0.983,
-    (8001, 10000): 0.9894,
-    (9001, 10000): 0.9903,
-}
+# Gain ratios of the authors' run of 10,000 frames, in their first upload (December 2018): mean, least,
+# greatest and share of optimal decisions in bins of 96 frames, from frame 513 on.
+AUTHORS = Path(__file__).parent / "authors_record.csv"
+WINDOWS = ((513, 992), (993, 2432), (2433, 4832), (4833, 8000), (8001, 10000))  # whole bins
 
 
 def convergence(rows, curves):
@@ -77,11 +80,7 @@ def convergence(rows, curves):
     axes = figure.add_subplot()
     data = draw_curves(axes, named)
     frames = data.to.max()
-    rules = rows[~rows.label.isin(learned)]
-    for row, style in zip(rules.itertuples(), styles_of(rules.label)):
-        ratio = row.mean_gain_ratio
-        axes.axhline(ratio, label=row.label, clip_on=False, **style)
-        data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
+    draw_rules(axes, rows[~rows.label.isin(learned)], data)
     if data["mean"].notna().any():  # an optimum is known
         gain_ratio_axis(axes.yaxis, data["mean"].min(), data["mean"].max())
     begin = frames - rows.test_frames.max() + 0.5
@@ -94,7 +93,9 @@ def events(rows, curves, fractions):
     """Plot gain ratios against time frames, and a line at each event, at fractions of the frames."""
     figure = new_figure(1.2)
     axes = figure.add_subplot()
-    data = draw_curves(axes, curves("gain_ratio"), is_linear=True)
+    learned = curves("gain_ratio")
+    data = draw_curves(axes, learned, is_linear=True)
+    draw_rules(axes, rows[~rows.label.isin(learned)], data)
     for fraction in fractions:
         axes.axvline(fraction * data.to.max(), color="0.5", linestyle=DASHED)
     gain_ratio_axis(axes.yaxis)
@@ -103,25 +104,31 @@ def events(rows, curves, fractions):
 
 
 def recorded(rows, curves):
-    """Plot the gain ratio beside that of the authors' own run, known as means of some frames."""
+    """Plot the gain ratio beside that of the authors' own run; the data are those of WINDOWS."""
     import pandas as pd
 
     from .tables import interval
 
     ((label, ratios),) = learned = curves("gain_ratio").items()
+    authors, frames = pd.read_csv(AUTHORS), ratios.shape[1]
     figure = new_figure(1.1)
     axes = figure.add_subplot()
     data = draw_curves(axes, dict(learned), is_linear=True)
+    axes.plot(authors.to_frame, authors["mean"], "k.", label="authors' run")
     lines = []
-    for (begin, end), authors in RECORDED.items():
-        point = axes.errorbar((begin + end) / 2, authors, xerr=(end - begin) / 2, fmt="ks")
-        known = ratios[:, begin - 1 : end].mean(axis=1) if end <= ratios.shape[1] else [np.nan]
-        mean, ci95 = interval(known)
+    for begin, end in WINDOWS:
+        part = authors[(authors.from_frame >= begin) & (authors.to_frame <= end)]
+        bins = part.to_frame - part.from_frame + 1
+        mean, share = (np.average(part[k], weights=bins) for k in ("mean", "optimal_share"))
         place = {"from": begin, "to": end}
-        lines.append(place | {"label": "authors' run", "mean": authors})
-        lines.append(place | {"label": label, "mean": mean, "ci95": ci95})
-    point.set_label("authors' run")
-    gain_ratio_axis(axes.yaxis, data["mean"].min(), max(*RECORDED.values(), data["mean"].max()))
+        lines.append(place | {"label": "authors' run", "mean": mean, "optimal_share": share})
+        known = ratios[:, begin - 1 : end] if end <= frames else np.full((1, 1), np.nan)
+        mean, ci95 = interval(known.mean(axis=1))
+        share = np.mean(known > 1 - 1e-7)  # the curves are float32
+        ours = {"label": label, "mean": mean, "ci95": ci95, "optimal_share": share}
+        lines.append(place | ours)
+    worst = min(data["mean"].min(), authors["mean"].min())
+    gain_ratio_axis(axes.yaxis, worst, max(authors["mean"].max(), data["mean"].max()))
     legend(figure, axes)
     return figure, pd.DataFrame(lines)
 
@@ -192,7 +199,7 @@ def dots(rows, curves, styles=None):
     """Plot gain ratios in a row per label and a style per value, such as the network."""
     labels = list(dict.fromkeys(rows.label))
     figure, (axes,), place = rows_figure(labels, 0.4)
-    of_values = styles or cycle({"color": f"C{k}", "marker": "os^D"[k]} for k in range(4))
+    of_values = styles or cycle({"color": f"C{k}", "marker": "os^DvP"[k]} for k in range(6))
     for (value, group), style in zip(rows.groupby("value", sort=False), of_values):
         at = [place[labels.index(label)] for label in group.label]
         intervals(axes, group, at, label=value, **style)
@@ -246,18 +253,41 @@ def decision_time(rows, curves):
     return figure, rows
 
 
+def budget(rows, curves):
+    """Plot gain ratios against the utilities evaluated per frame: a panel per network.
+
+    Labels are a family and a number, after a colon; a panel's title has the time of one utility.
+    """
+    networks = list(dict.fromkeys(rows.value))
+    figure = new_figure(0.9 * len(networks) + 0.3)
+    panels = np.atleast_1d(figure.subplots(len(networks), 1, sharex=True))
+    for axes, network in zip(panels, networks):
+        group = rows[(rows.value == network) & (rows.candidates_per_frame > 0)]
+        time = group.ms_per_utility.median()
+        families = group.assign(label=[label.split(":")[0] for label in group.label])
+        draw_lines(axes, families, "candidates_per_frame", "mean_gain_ratio")
+        axes.set_title(f"{network}: {1000 * time:.2g} us per utility")
+        gain_ratio_axis(axes.yaxis)
+    log_axis(panels[-1].xaxis)
+    panels[-1].set_xlabel("Utilities evaluated per frame")
+    legend(figure, panels[0])
+    return figure, rows
+
+
 def scaling(rows, curves):
     """Plot schemes against users, against tasks per user, or both: whichever varies.
 
     From the top: gain ratio, decision time, time to decide and learn all frames. The values of the rows
     are "users x tasks".
     """
+    from matplotlib.ticker import NullLocator
+
     sizes = np.array([[int(count) for count in value.split(" x ")] for value in rows.value])
     each = "tasks" if sizes[0, 1] > 1 else "task"
     names = (f"Users, {{}} {each} each", "Tasks of {} users")
     others = sizes[0][::-1]  # the first size is on both axes
     shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1] or [0]
-    figure = new_figure(2.5)
+    figure = new_figure(2.8)
     panels = figure.subplots(3, len(shown), sharex="col", sharey="row", squeeze=False)
     metrics = ("mean_gain_ratio", "ms_per_frame", "loop_seconds")
     for axis, column in zip(shown, panels.T):
@@ -265,7 +295,11 @@ def scaling(rows, curves):
         for axes, metric in zip(column, metrics):
             if metric in rows:
                 draw_lines(axes, on_axis, "size", metric)
-        column[-1].set_xticks(sorted(set(on_axis["size"])))
+        ticks = sorted(set(on_axis["size"]))
+        if ticks[-1] > 10 * ticks[0]:
+            column[-1].set_xscale("log")
+            column[-1].xaxis.set_minor_locator(NullLocator())
+        column[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         column[-1].set_xlabel(names[axis].format(others[axis]))
     for axes in panels[0]:
         gain_ratio_axis(axes.yaxis)
@@ -401,6 +435,15 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
     if seeds >= FEW:
         axes.fill_between([], [], [], color="k", alpha=0.2, label=interval_label(seeds))
     return pd.concat(data, ignore_index=True)
+
+
+def draw_rules(axes, rules, data):
+    """Draw the mean gain ratio of each rule as a line, and append it to the data of the curves."""
+    frames = data.to.max()
+    for row, style in zip(rules.itertuples(), styles_of(rules.label)):
+        ratio = row.mean_gain_ratio
+        axes.axhline(ratio, label=row.label, clip_on=False, **style)
+        data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
 
 
 def half_width(rows, metric):

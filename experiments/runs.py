@@ -29,6 +29,7 @@ from MUMT import Constants
 SAMPLES = 20000  # states, unless a run loads or makes others
 # Test frames that are timed one by one, at most for these seconds, and as a block; training steps.
 TIMED_FRAMES, TIMED_SECONDS, TIMED_BLOCK, TIMED_STEPS = 100, 0.5, 1000, 30
+RECOVERY = 100  # frames whose mean gain ratio tells whether it has recovered from a change
 # Parameters that do not change what a run finds.
 PROCESS = ("resume", "frozen", "checkpoint", "device", "out", "show")
 NETWORK = ("users", "tasks", "bandwidth", "uplink", *vars(Constants()))  # parameters of the network
@@ -40,9 +41,23 @@ class TaskSizes:
 
     low: float = PUBLISHED[0]
     high: float = PUBLISHED[1]
+    first: int = 0  # number of the first sample; the published ones are 0 to 19,999
 
     def __call__(self, network, frames):
-        return task_sizes(range(SAMPLES), network.N, network.M, (self.low, self.high))
+        samples = range(self.first, self.first + SAMPLES)
+        return task_sizes(samples, network.N, network.M, (self.low, self.high))
+
+
+def sizes_in_order(network, frames):
+    """Return the published task sizes or others like them, one sample per frame."""
+    return task_sizes(range(frames), network.N, network.M).astype(float)
+
+
+def sizes_that_grow(network, frames):
+    """Return `sizes_in_order`, 20 MB larger from 60 % of the frames on."""
+    d = sizes_in_order(network, frames)
+    d[int(0.6 * frames) :] += 20
+    return d
 
 
 def normalised(task_size):
@@ -66,6 +81,9 @@ class Run(Parameters):
     algorithm: type = DDLO
     scale: Callable | None = None  # from states to inputs; default: as in main.py
     beta1: float = 0.09  # of Adam
+    change: float | None = (
+        None  # fraction of the frames at which the problem changes, to measure it
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -108,9 +126,12 @@ class Run(Parameters):
     def compiled(self):
         """The run reduced to what its compiled loop depends on: equal ones share a loop.
 
-        The utility of a MUMT depends on constants only by its `costs`; that of a given network may not.
+        The utility of a MUMT depends on constants only by its `costs`; that of a given network may not,
+        and shared DNNs see constants that differ between users.
         """
-        names = ("seed", "frames", "data", "states", "scale", "uplink", *vars(Constants()))
+        names = ("seed", "frames", "data", "states", "scale", "change")
+        if not self.shared:
+            names += ("uplink", *vars(Constants()))
         return replace(self, **{name: getattr(released(), name) for name in names})
 
     @cached_property
@@ -202,6 +223,8 @@ def execute(run):
     last_cost, the mean over the last fifth of the training steps; ms_per_training_step, of all DNNs;
     fixed_gain_ratio, of the best fixed decision, if Q is a sum over users; and the curves gain_ratio
     (frames,) and costs (K, training steps). Gain ratios are NaN without a reference.
+    candidates_per_frame counts the utilities that a frame takes; `fall` and `frames_to_recover` tell of
+    a change during the run.
     """
     data, network, curves = samples(run.problem), run.networks[-1][1], {}
     index, tests = data.time_frames(run.frames)
@@ -216,6 +239,8 @@ def execute(run):
         scored = len(ddlo.net.candidates(logits, np)) + run.recombine
         scored = getattr(ddlo, "scored", scored * run.frames) / run.frames
         metrics = {"loop_seconds": seconds, "candidates_per_frame": scored}
+        if run.change is not None:
+            metrics |= recovery(ratio, int(run.change * run.frames))
         if costs.size:
             metrics["last_cost"] = costs[:, -max(1, costs.shape[1] // 5) :].mean()
         if network.separable:
@@ -229,6 +254,10 @@ def execute(run):
         decide(d[:1])  # imports what it needs
         x, seconds = timed(decide, d)
         batched, Q, metrics = seconds / tests, network.compute_Q(d, x), {}
+        if not getattr(run.scheme, "by_formula", False):
+            counting, counts = counted(network)
+            run.scheme.decide(counting, d, seed=run.seed)
+            metrics["candidates_per_frame"] = sum(counts) / tests
     seconds = []
     while len(seconds) < min(TIMED_FRAMES, tests) and sum(seconds) < TIMED_SECONDS:
         seconds.append(timed(decide, d[len(seconds), None])[1])
@@ -240,11 +269,45 @@ def execute(run):
         "unit": network.unit,
         "ms_per_frame": 1e3 * np.median(seconds),
         "ms_per_frame_batched": 1e3 * batched,
+        "ms_per_utility": 1e6
+        * timed(network.compute_Q, d, np.ones((tests, network.N * network.M)))[1]
+        / tests,
         "test_frames": tests,
         "reference": data.reference,
         "machine": machine(),
     }
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in metrics.items()}, curves
+
+
+def counted(network):
+    """Return a copy of a network, and a list of the numbers of utilities that it evaluates."""
+    copied, counts = copy.copy(network), []
+
+    def counting(function):
+        def evaluate(*arguments):
+            Q = function(*arguments)
+            counts.append(np.size(Q))
+            return Q
+
+        return evaluate
+
+    copied.compute_Q, copied.score = counting(network.compute_Q), counting(network.score)
+    return copied, counts
+
+
+def recovery(ratio, change):
+    """Return how deep the gain ratio falls after a change, and the frames until it has recovered.
+
+    Both compare means of 100 frames with the mean of the 1,000 frames before; it has recovered at a
+    distance of 0.005. It is infinity if it never does, and NaN if fewer frames follow.
+    """
+    if len(ratio) - change < RECOVERY:
+        return {"fall": np.nan, "frames_to_recover": np.nan}
+    before = ratio[max(0, change - 1000) : change].mean()
+    means = np.convolve(ratio[change:], np.ones(RECOVERY) / RECOVERY, "valid")
+    recovered = np.flatnonzero(means >= before - 0.005)
+    frames = recovered[0] + RECOVERY if len(recovered) else np.inf
+    return {"fall": before - means.min(initial=before), "frames_to_recover": frames}
 
 
 def compare(data, Q, test):
@@ -295,7 +358,8 @@ def learn(run, data, index):
     """Do a run of DDLO on the samples `index`; return the DDLO, its history and the seconds it took."""
     # A stateful algorithm cannot be compiled and is made again for each run.
     ddlo, loops = (build if run.algorithm.compiled else build.__wrapped__)(run.compiled)
-    ddlo.net.scale = run.scale or scale_for(ddlo.network, data.training, ddlo.net.shared)
+    (_, first), *_ = run.networks
+    ddlo.net.scale = run.scale or scale_for(first, data.training, ddlo.net.shared)
     ddlo.net.reset(run.seed)
     histories, seconds = [], 0
     for (ddlo.network, part), loop in zip(run.parts(), loops):

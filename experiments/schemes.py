@@ -32,6 +32,7 @@ class Scheme:
     label: str
     function: Callable  # (network, states) -> decisions; a random one also takes a seed
     is_random: bool = False
+    by_formula: bool = False  # it looks into the formula of Q, not only at values of Q
 
     def decide(self, network, states, seed=0):
         """Return decisions, int32 (frames, N*M). Raises ValueError if the function returns others."""
@@ -70,15 +71,19 @@ def enumeration_by_user(network, states):
     return made_for(network, MUMT).optimum_by_user(frames(network, states))[1]
 
 
-def coordinate_descent(network, states):
-    """Start with all tasks local and flip the one that lowers Q the most, until none does."""
+def coordinate_descent(network, states, budget=np.inf):
+    """Start with all tasks local and flip the one that lowers Q the most, until none does.
+
+    The budget limits the utilities evaluated in a frame.
+    """
     tasks = network.N * network.M
     flips = np.eye(tasks, dtype=np.int32)[:, None]
 
     def descend(d):
         x = all_local(network, d)
-        Q, improving = network.compute_Q(d, x), np.arange(len(d))
-        while len(improving):
+        Q, improving, used = network.compute_Q(d, x), np.arange(len(d)), 1
+        while len(improving) and used + tasks <= budget:
+            used += tasks
             flipped = x[improving] ^ flips  # (tasks, frames, tasks): flipped[i] in task i
             Q_flipped = network.compute_Q(d[improving], flipped)
             best = Q_flipped.argmin(axis=0)
@@ -90,6 +95,31 @@ def coordinate_descent(network, states):
         return (x,)
 
     return in_blocks(descend, frames(network, states), max(1, 2**20 // tasks**2))[0]
+
+
+def one_pass(network, states):
+    """Start with all tasks local, flip each task once, and keep a flip that lowers Q."""
+    x = all_local(network, states)
+    Q = network.compute_Q(states, x)
+    for task in range(x.shape[1]):
+        flipped = x.copy()
+        flipped[:, task] ^= 1
+        Q_flipped = network.compute_Q(states, flipped)
+        x[:, task] ^= Q_flipped < Q
+        Q = np.minimum(Q, Q_flipped)
+    return x
+
+
+def best_of_random(network, states, seed, number):
+    """Toss a coin for every task a number of times, and keep the best decision."""
+    generator, shape = np.random.default_rng(seed), all_local(network, states).shape
+    x, Q = np.zeros(shape, np.int32), np.full(len(states), np.inf)
+    for _ in range(number):
+        other = generator.integers(0, 2, shape, np.int32)
+        Q_other = network.compute_Q(states, other)
+        better = Q_other < Q
+        x[better], Q[better] = other[better], Q_other[better]
+    return x
 
 
 def random(network, states, seed):
@@ -201,21 +231,21 @@ def made_for(network, kinds):
 
 # A new scheme is a function above and a line here.
 SCHEMES = (
-    Scheme("optimum", optimum),
-    Scheme("optimum by MILP", milp),
+    Scheme("optimum", optimum, by_formula=True),
+    Scheme("optimum by MILP", milp, by_formula=True),
     Scheme("coordinate descent", coordinate_descent),
-    Scheme("linear relaxation", linear_relaxation),
+    Scheme("linear relaxation", linear_relaxation, by_formula=True),
     Scheme(LABELS["smallest_local"], smallest_local),
-    Scheme(LABELS["best_fixed"], fixed),
+    Scheme(LABELS["best_fixed"], fixed, by_formula=True),
     Scheme(LABELS["all_edge"], all_edge),
     Scheme("random", random, is_random=True),
     Scheme(LABELS["all_local"], all_local),
 )
 # For shared resources, and to show how long enumeration takes.
 OTHERS = (
-    Scheme("dual heuristic", dual_heuristic),
-    Scheme("equal-split optimum, bandwidth re-allocated", equal_split_optimum),
+    Scheme("dual heuristic", dual_heuristic, by_formula=True),
+    Scheme("equal-split optimum, bandwidth re-allocated", equal_split_optimum, by_formula=True),
     Scheme("enumeration of all decisions", enumeration),
-    Scheme("enumeration user by user", enumeration_by_user),
+    Scheme("enumeration user by user", enumeration_by_user, by_formula=True),
 )
 SCHEMES, OTHERS = ({scheme.label: scheme for scheme in each} for each in (SCHEMES, OTHERS))

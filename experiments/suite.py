@@ -11,17 +11,28 @@ from itertools import pairwise
 
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.enumeration import ENUMERATED_TASKS
+from ddlo.scale import Scale
+from MUMT import MUMT
 
 from . import plots
-from .algorithms import Supervised, TrainedOnThreeUsers
-from .runs import NETWORK, PUBLISHED_SETTING, TaskSizes, normalised, released
-from .schemes import OTHERS, SCHEMES, Scheme
+from .algorithms import FrozenAt12000, Supervised, TrainedOnThreeUsers
+from .runs import (
+    NETWORK,
+    PUBLISHED_SETTING,
+    TaskSizes,
+    normalised,
+    released,
+    sizes_in_order,
+    sizes_that_grow,
+)
+from .schemes import OTHERS, SCHEMES, Scheme, best_of_random, coordinate_descent, one_pass
 from .wpmec.data import OFF, SWAPPED, gains, gains_in_order, gains_with_devices_off, swapped
-from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
+from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving, ReleasedDROO
 from .wpmec.network import WPMEC
 
 GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
 TIMES = ("ms_per_frame", "ms_per_frame_batched")
+BUDGET = ("mean_gain_ratio", "candidates_per_frame", "ms_per_utility")
 COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
 
 
@@ -30,13 +41,13 @@ class Experiment:
     """Runs that are compared, and how they are shown."""
 
     title: str
-    runs: Mapping  # Run by label, or by label and value
+    runs: Mapping  # Run by label, or by (label, value): a row, or a row and a column
     plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
     metrics: tuple[str, ...] = (*GAIN, "mean_utility", *TIMES)  # columns of its table
     across: str = ""  # heading of the values; if set, each metric has a table, a column per value
-    quick: Collection = ()  # keys of the runs of --quick, if they are fewer
-    fractions: Mapping = field(default_factory=dict)  # of the frames, by label or key, if not all
-    beside: Mapping = field(default_factory=dict)  # released package's results, by label
+    quick: Collection = ()  # keys of the runs of --quick; default: all
+    fractions: Mapping = field(default_factory=dict)  # of the frames, by key or label; default: 1
+    beside: Mapping = field(default_factory=dict)  # the released package's results, by label
 
     def rows(self, frames, seeds, quick=False):
         """Return label, value and runs of each row: a single run if nothing learns or is random."""
@@ -64,6 +75,7 @@ def droo(K):
 SMALLEST_LOCAL, DESCENT = "smallest task local", "coordinate descent"
 FLIPPED = "DDLO, K = 3, user flips, recombined"  # all three tasks of every user
 ADAPTIVE, NEIGHBOURS = "adaptive K (DROO)", "10 nearest neighbours (DROO)"
+AS_RELEASED_DROO = "DROO as released"
 # Parameters of a run by label, and the labels that experiments compare.
 RULES = {f"DDLO, K = {K}": {"net_num": K} for K in (1, 2, 3, 5, 10)}
 RULES |= {f"order-preserving (DROO), K = {K}": droo(K) for K in (3, 10)}
@@ -73,6 +85,7 @@ RULES |= {
     ADAPTIVE: {"net_num": 1, "candidates": AdaptiveOrderPreserving(), "algorithm": AdaptiveDROO},
     NEIGHBOURS: {"net_num": 1, "candidates": NearestNeighbours(10)},
 }
+RULES[AS_RELEASED_DROO] = RULES[ADAPTIVE] | {"algorithm": ReleasedDROO}
 RULES |= {f"shared DNNs, K = {K}": {"shared": True, "net_num": K} for K in (1, 3, 10)}
 SHARED = ("shared DNNs, K = 3", "shared DNNs, K = 10")
 RULES |= {f"{label}, recombined": RULES[label] | {"recombine": True} for label in SHARED}
@@ -88,8 +101,15 @@ JOINT = (*DDLO, FLIPPED, *DROO, "optimum", *JOINT_SOLVERS, DESCENT, SMALLEST_LOC
 JOINT += ("full offloading", "random", "local only")
 # For networks of other sizes, where the others add little.
 SCALED = (*DDLO, *SHARED, *RECOMBINED, FLIPPED, DROO[1], SMALLEST_LOCAL)
-ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, NEIGHBOURS, "optimum", "dual heuristic", DESCENT)
-ON_WPMEC += ("best fixed decision", "full offloading", "random", "local only")
+ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, AS_RELEASED_DROO, NEIGHBOURS, "optimum")
+ON_WPMEC += (
+    "dual heuristic",
+    DESCENT,
+    "best fixed decision",
+    "full offloading",
+    "random",
+    "local only",
+)
 
 
 MANY = (3, 5, 10, 20, 30, 100)  # users
@@ -119,7 +139,7 @@ def on_network(label, users, tasks=3, **changes):
 # Kinds of experiments
 
 # The released package's DNNs: test gain ratios of unseeded runs over 20,000 frames.
-AS_RELEASED = "0.9923 0.9925 0.9930 0.9932 0.9926"
+RELEASED_RATIOS = "0.9923 0.9925 0.9930 0.9932 0.9926"
 MEASURED = {
     "net_num": {1: "0.818 0.865 0.891", 2: "0.9877 0.9802 0.9874", 5: "0.9955 0.9944 0.9957"}
     | {10: "0.9971 0.9977 0.9963"},
@@ -143,7 +163,7 @@ def sweep(name, values):
     else:
         runs |= make_runs([SMALLEST_LOCAL])
     beside = {f"{what} = {value}": text for value, text in MEASURED.get(name, {}).items()}
-    beside |= {f"{what} = {default}": AS_RELEASED}
+    beside |= {f"{what} = {default}": RELEASED_RATIOS}
     title, metrics = f"Gain ratio against {what}", (*GAIN, "min_max", "learns")
     return Experiment(title, runs, plots.convergence, metrics, quick=quick, beside=beside)
 
@@ -352,6 +372,7 @@ def different_sizes():
     for K in (3, 5, 10):
         runs[f"K = {K}, equal sizes"] = released(net_num=K)
         runs[f"K = {K}, different sizes"] = released(net_num=K, hidden=hidden_layers(K))
+    runs |= make_runs([SMALLEST_LOCAL])
     title, metrics = "DNNs of different sizes", (*GAIN, "min_max", "loop_seconds")
     return Experiment(title, runs, plots.convergence, metrics, quick=list(runs)[:2])
 
@@ -372,6 +393,91 @@ def hidden_layers(K):
     factors = [0.3 + step / 1000 for step in range(500)]
     total = K * weights((120, 80))
     return min(map(scaled, factors), key=lambda rows: abs(sum(map(weights, rows)) - total))
+
+
+def budget():
+    """Return schemes against the utilities that they evaluate in a frame, on four networks.
+
+    Labels are a family of schemes and a number, after a colon.
+    """
+    networks = {"3 x 3": released(), "30 x 3": on_network(SMALLEST_LOCAL, 30)}
+    networks["30 x 3, optimal bandwidth"] = replace(networks["30 x 3"], bandwidth="optimal")
+    networks["WPMEC, 10 devices"] = wpmec()
+    runs, quick = {}, []
+    for network, run in networks.items():
+        run = replace(run, scheme=None)
+        (_, first), *_ = run.networks
+        tasks, most = first.N * first.M, 31 if first.N == 30 else 10
+        changes = {"one pass of flips": {"scheme": Scheme("one pass of flips", one_pass)}}
+        if first.M > 1:
+            changes |= {SMALLEST_LOCAL: RULES[SMALLEST_LOCAL]}
+        for number in (1, 3, 10, 30, 100):
+            label = f"best of random decisions: {number}"
+            function = partial(best_of_random, number=number)
+            changes[label] = {"scheme": Scheme(label, function, is_random=True)}
+        for passes in (1, 2, 4, 8, 16, 32, 64):
+            label = f"coordinate descent: {passes} passes"
+            function = partial(coordinate_descent, budget=1 + passes * tasks)
+            changes[label] = {"scheme": Scheme(label, function)}
+        changes |= {f"DDLO: K = {K}": {"net_num": K} for K in (1, 2, 3, 5, 10, 30)}
+        changes |= {
+            f"shared DNNs: K = {K}": {"net_num": K, "shared": True} for K in (1, 2, 3, 5, 10, 30)
+        }
+        changes |= {f"DDLO with flips: {n}": {"flips": n} for n in (1, 3, tasks)}
+        if first.M > 1:
+            changes |= {
+                f"shared DNNs, recombined: K = {K}": {
+                    "net_num": K,
+                    "shared": True,
+                    "recombine": True,
+                }
+                for K in (3, 10)
+            }
+        changes |= {
+            f"DROO: K = {K}": droo(K) for K in (3, min(10, most), min(31, most)) if K <= most
+        }
+        changes |= {
+            f"nearest neighbours: K = {K}": {"net_num": 1, "candidates": NearestNeighbours(K)}
+            for K in (3, 10, 30)
+        }
+        runs |= {(label, network): replace(run, **change) for label, change in changes.items()}
+    fractions = {key: 0.1 for key, run in runs.items() if run.scheme}
+    title, metrics = "Gain ratio against utilities evaluated per frame", BUDGET
+    quick = [key for key in runs if key[1] == "3 x 3"][::4]
+    return Experiment(title, runs, plots.budget, metrics, "network", quick, fractions)
+
+
+def changes():
+    """Return DDLO on a MUMT that changes at 60 % of the frames: the sizes, or the delay weight."""
+    rules = {f"K = {K}": {"net_num": K} for K in (3, 10)}
+    rules |= {f"K = 3, memory of {size}": {"memory_size": size} for size in (256, 4096)}
+    rules["K = 3, frozen at frame 12,000"] = {"algorithm": FrozenAt12000}
+    problems = {
+        "sizes of 10 to 30, then 30 to 50 MB": {"states": sizes_that_grow},
+        "delay weight 1, then 3": {"states": sizes_in_order, "later": ((0.6, MUMT(3, 3, p=3)),)},
+    }
+    found = {}
+    for (title, problem), name in zip(problems.items(), ("change_sizes", "change_weight")):
+        always = {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
+        runs = {label: released(**rule | problem | always) for label, rule in rules.items()}
+        runs[SMALLEST_LOCAL] = released(**RULES[SMALLEST_LOCAL] | problem)
+        title, plot = (
+            f"DDLO when the network changes: {title}",
+            partial(plots.events, fractions=[0.6]),
+        )
+        metrics = ("mean_gain_ratio", "fall", "frames_to_recover")
+        found[name] = Experiment(title, runs, plot, metrics, quick=list(runs)[:2])
+    return found
+
+
+def other_data():
+    """Return DDLO on samples that follow the published ones."""
+    runs = {}
+    for first in (0, 20000):
+        for label in (*DDLO, SMALLEST_LOCAL):
+            run = released(**RULES[label], states=TaskSizes(first=first))
+            runs[label, f"samples {first:,} to {first + 19999:,}"] = run
+    return Experiment("Other data", runs, plots.dots, GAIN[::2], "task sizes", list(runs)[:3])
 
 
 def two_networks():
@@ -440,6 +546,9 @@ EXPERIMENTS = {
     "transfer": transfer(),
     "different_users": different_users(),
     "different_sizes": different_sizes(),
+    "budget": budget(),
+    **changes(),
+    "other_data": other_data(),
     "wpmec": Experiment(
         "WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)
     ),

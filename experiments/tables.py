@@ -17,11 +17,15 @@ FORMATS = {
     "ms_per_frame": ("ms per frame, batch size 1", 1, 0, ""),
     "ms_per_frame_batched": ("ms per frame, batched", 1, 0, ""),
     "loop_seconds": ("seconds to decide and learn all frames", 1, 2, ""),
+    "ms_per_utility": ("ms per utility", 1, 0, ""),
+    "fall": ("fall", 1, 4, ""),
+    "frames_to_recover": ("frames to recover", 1, 0, ""),
     "candidates_per_frame": ("candidates scored per frame", 1, 1, ""),
     "ms_per_training_step": ("ms per training step", 1, 0, ""),
     "min_max": ("min and max over seeds", 1, 4, ""),
     "learns": ("seeds that learn", 1, 0, ""),
 }
+SHARES = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")  # in [0, 1]
 BESIDE = "released package's DNNs, single runs"
 LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 
@@ -55,15 +59,16 @@ def interval(values):
     n = len(values)
     if n < 2:
         return values.mean(axis=0), np.full(values.shape[1:], np.nan)
-    half_width = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return values.mean(axis=0), half_width
+    with np.errstate(invalid="ignore"):  # some may be infinite
+        deviation = values.std(axis=0, ddof=1)
+    return values.mean(axis=0), stats.t.ppf(0.975, n - 1) * deviation / np.sqrt(n)
 
 
 def summary(runs):
     """Return a row per setting of an experiment's runs: means of the metrics, and ci95 columns.
 
-    Further columns: seeds and failed, numbers of runs; min and max of the mean gain ratio; unit; and
-    learns, the number of seeds above the best fixed decision, for runs as long as the released one.
+    Further columns: seeds and failed, numbers of runs; min and max of SHARES; unit; and learns, the
+    number of seeds above the best fixed decision, for runs as long as the released one.
     """
     rows = []
     metrics = [name for name in FORMATS if name in runs]
@@ -77,8 +82,9 @@ def summary(runs):
             known = done[name].dropna()
             mean, ci95 = interval(known) if len(known) else (np.nan, np.nan)
             row |= {name: mean, f"{name}_ci95": float(ci95)}
+            if name in SHARES:
+                row |= {f"{name}_min": known.min(), f"{name}_max": known.max()}
         ratio = done.get("mean_gain_ratio", pd.Series(dtype=float))
-        row |= {"min": ratio.min(), "max": ratio.max()}
         if "fixed_gain_ratio" in done and (group.frames >= LEAST_FRAMES).all():
             known = done.fixed_gain_ratio.notna().any()
             row["learns"] = (ratio > done.fixed_gain_ratio).sum() if known else np.nan
@@ -87,18 +93,25 @@ def summary(runs):
 
 
 def text(row, metric):
-    """Return a metric of a summary's row as text: mean ± ci95, or "-" if it is unknown."""
+    """Return a metric of a summary's row as text: mean ± ci95, or "-" if it is unknown.
+
+    Where the interval of a share leaves 0 to 1, least and greatest take its place.
+    """
     _, factor, digits, unit = FORMATS[metric]
     if metric == "min_max":
-        return f"{row['min']:.4f} {row['max']:.4f}" if row.seeds else "-"
+        least, most = row.get("mean_gain_ratio_min"), row.get("mean_gain_ratio_max")
+        return f"{least:.4f} {most:.4f}" if row.seeds else "-"
     if metric == "learns":
         known = row.seeds and not np.isnan(row.get("learns", np.nan))
         return f"{row.learns:g} of {row.seeds}" if known else "-"
     mean, ci95 = row.get(metric, np.nan), row.get(f"{metric}_ci95", np.nan)
-    if np.isnan(mean):
-        return "-"
+    if not np.isfinite(mean):
+        return "-" if np.isnan(mean) else "not with all seeds"
     if metric.startswith("ms_"):
         return "< 0.001" if mean < 0.001 else f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
+    if metric in SHARES and (mean - ci95 < 0 or mean + ci95 > 1):
+        least, most = (factor * row[f"{metric}_{end}"] for end in ("min", "max"))
+        return f"{least:.{digits}f} to {most:.{digits}f}{unit}"
     is_plain = np.isnan(ci95) or metric in ("loop_seconds", "candidates_per_frame")
     spread = "" if is_plain else f" ± {factor * ci95:.{digits}f}"
     return f"{factor * mean:.{digits}f}{spread}{unit}"

@@ -29,6 +29,8 @@ class AdaptiveDROO(DDLO, compiled=False):
     paper and package of DROO. Raises ValueError for another candidate rule.
     """
 
+    without_last = False  # whether the last of the 32 frames does not count
+
     def __init__(self, net, network, recombine=False):
         super().__init__(net, network, recombine)
         if not isinstance(net.candidates, AdaptiveOrderPreserving):
@@ -43,9 +45,33 @@ class AdaptiveDROO(DDLO, compiled=False):
         while len(states):
             frame = self.net.memory_counter - 1
             k, x = super().decide_and_learn(states[: INTERVAL - frame % INTERVAL])
-            self.greatest, self.scored = max(self.greatest, k.max()), self.scored + rule.K * len(k)
-            if (frame + len(k)) % INTERVAL == 0:
+            ends = (frame + len(k)) % INTERVAL == 0
+            counted = k[:-1] if ends and self.without_last else k
+            self.greatest = counted.max(initial=self.greatest)
+            self.scored += rule.K * len(k)
+            if ends:
                 rule.K, self.greatest = min(int(self.greatest) + 2, self.net.n_out), 0
             results.append((k, x))
             states = states[len(k) :]
         return tuple(map(np.concatenate, zip(*results)))
+
+
+class ReleasedDROO(AdaptiveDROO, compiled=False):
+    """AdaptiveDROO with all that differs from DDLO in DROO's package.
+
+    It trains from its first frames on, its biases start as 0.1, and the last of 32 frames does not count
+    for K.
+    """
+
+    without_last = True
+
+    def __init__(self, net, network, recombine=False):
+        super().__init__(net, network, recombine)
+        net.training_start = 1
+
+    def decide_and_learn(self, states):
+        """Decide frames (B, S) and learn from them, as DDLO does."""
+        if self.net.memory_counter == 1:  # a new run
+            weights = self.net.get_weights()
+            self.net.set_weights([w if w.ndim == 3 else np.full_like(w, 0.1) for w in weights])
+        return super().decide_and_learn(states)

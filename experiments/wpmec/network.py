@@ -76,6 +76,10 @@ class WPMEC(Network, compiled=True):
         a, tau, _ = allocation(self.costs(gains), decision, np)
         return (float(a) if a.ndim == 0 else a), tau
 
+    def user_features(self, gains):
+        """Return each device's gain and weight, for shared DNNs: (..., N, 2)."""
+        return np.stack([gains, np.broadcast_to(self.weights, np.shape(gains))], axis=-1)
+
     # The formula of Q. `xp` is NumPy, or tensorflow.experimental.numpy for tensors.
 
     def costs(self, gains):

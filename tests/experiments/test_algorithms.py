@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ddlo.data import task_sizes
-from experiments.algorithms import Supervised, TrainedOnThreeUsers
+from experiments.algorithms import FrozenAt12000, Supervised, TrainedOnThreeUsers
+from experiments.runs import recovery
 from experiments.suite import hidden_layers
+from main import DDLO
 from memory import MemoryDNN
 from MUMT import MUMT
 
@@ -36,3 +38,27 @@ def test_different_sizes_have_the_weights_of_equal_ones(K):
     total = sum(w.size for net in weights for w in net)
     equal = K * sum(w.size for w in MemoryDNN([9, 120, 80, 9], 1).get_weights())
     assert len(rows) == K == len(set(rows)) and abs(total / equal - 1) < 0.005
+
+
+def test_frozen_dnns_stop_learning_after_the_last_frame(monkeypatch):
+    monkeypatch.setattr(FrozenAt12000, "last", 545)
+    network, d = MUMT(3, 3), task_sizes(range(900), 3, 3).astype(float)
+    net, other = (MemoryDNN([9, 20, 9], 2, seed=0) for _ in range(2))
+    ddlo = FrozenAt12000(net, network)
+    parts = [ddlo.decide_and_learn(part) for part in np.split(d, [300, 540, 600])]
+    x = np.concatenate([part[1] for part in parts])
+    plain = DDLO(other, network)
+    expected = plain.decide_and_learn(d[:545])[1]
+    np.testing.assert_array_equal(x, np.concatenate([expected, plain.decide(d[545:])[1]]))
+    assert net.memory_counter == 546 and len(net.cost_his[0]) == 3
+
+
+def test_recovery_by_hand():
+    ratio = np.full(3000, 0.99)
+    ratio[1500:1750] = 0.89
+    ratio[1750:] = 0.987  # 100 frames later the mean is within 0.005 again
+    found = recovery(ratio, 1500)
+    assert found["fall"] == pytest.approx(0.1) and 330 < found["frames_to_recover"] <= 350
+    never = recovery(np.append(np.full(1000, 0.99), np.full(500, 0.9)), 1000)
+    assert np.isinf(never["frames_to_recover"]) and never["fall"] == pytest.approx(0.09)
+    assert np.isnan(recovery(np.ones(100), 60)["fall"])  # too few frames to tell

@@ -1,14 +1,26 @@
 """The schemes that DDLO is compared with, against the enumeration of all decisions and by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from ddlo.bandwidth import JointMUMT
 from ddlo.enumeration import all_decisions, enumerate_decisions
 from ddlo.network import as_network
-from experiments.schemes import OTHERS, SCHEMES, Scheme
+from experiments.runs import counted
+from experiments.schemes import (
+    OTHERS,
+    SCHEMES,
+    Scheme,
+    best_of_random,
+    coordinate_descent,
+    one_pass,
+)
 from experiments.wpmec.data import channel_gains
 from experiments.wpmec.network import WPMEC
+from main import DDLO
+from memory import MemoryDNN
 from MUMT import MUMT
 
 from ..core.reference import Channel, OnlyQ, Penalty, utility_of
@@ -189,3 +201,36 @@ def test_results_of_a_scheme_are_checked(network):
     for wrong in (zeros[0], zeros[:, :8], zeros[1:], zeros + 0.5, zeros - 1, zeros + np.nan, None):
         with pytest.raises(ValueError, match="mine"):
             Scheme("mine", lambda network, states, wrong=wrong: wrong).decide(network, d)
+
+
+@pytest.mark.parametrize("network", [MUMT(3, 3), WPMEC(6)])
+def test_budgets_of_utilities_are_kept(network):
+    d = states(network)
+    tasks = network.N * network.M
+    descent = SCHEMES[DESCENT].decide(network, d)
+    for scheme, most, is_exact in [
+        (Scheme("pass", one_pass), tasks + 1, True),
+        (Scheme("best of 7", partial(best_of_random, number=7), is_random=True), 7, True),
+        (Scheme("descent", partial(coordinate_descent, budget=3 * tasks)), 2 * tasks + 1, False),
+    ]:
+        counting, counts = counted(network)
+        x = scheme.decide(counting, d)
+        used = sum(counts) / len(d)
+        assert used == most if is_exact else used <= most
+        Q = network.compute_Q(d, x)
+        assert Q.mean() >= network.compute_Q(d, descent).mean()
+        assert Q.mean() < network.compute_Q(d, SCHEMES["local only"].decide(network, d)).mean()
+    counting, counts = counted(network)  # DDLO's candidates count, too
+    DDLO(MemoryDNN([tasks, tasks], 3), counting).decide(d)
+    assert sum(counts) / len(d) == 3
+    unlimited = coordinate_descent(network, d, budget=10**6)
+    np.testing.assert_array_equal(unlimited, descent)
+
+
+def test_best_of_random_decisions_is_the_best_of_what_it_draws():
+    network = MUMT(2, 2)
+    d = states(network)
+    many = network.compute_Q(d, best_of_random(network, d, seed=0, number=300))
+    np.testing.assert_allclose(many, network.optimum(d)[0], rtol=1e-12)
+    one = best_of_random(network, d, seed=0, number=1)
+    np.testing.assert_array_equal(one, SCHEMES["random"].decide(network, d, seed=0))

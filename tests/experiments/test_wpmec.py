@@ -14,7 +14,7 @@ from ddlo.loop import compile_loop, fast_loop
 from experiments.wpmec import __main__ as command_module
 from experiments.wpmec import data as wpmec_data
 from experiments.wpmec.data import channel_gains, load_gains
-from experiments.wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving
+from experiments.wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving, ReleasedDROO
 from experiments.wpmec.network import WPMEC
 from main import DDLO
 from memory import MemoryDNN
@@ -140,6 +140,25 @@ def test_number_of_candidates_adapts():
     assert scored == np.cumsum(numbers)[[2, 30, 39, 499, 959, 1999]].tolist()
     with pytest.raises(ValueError, match="must be an AdaptiveOrderPreserving, got .*threshold"):
         AdaptiveDROO(MemoryDNN([2, 2], 1), WPMEC(2))
+
+
+def test_released_droo_trains_from_its_first_frames_and_leaves_the_last_of_32_out():
+    """The rules of DROO's own package, frame by frame."""
+    network, h = WPMEC(10), channel_gains(100, 10)
+    net = MemoryDNN([10, 20, 10], 1, seed=0, candidates=AdaptiveOrderPreserving())
+    net.scale = network.scale
+    ddlo, chosen, K = ReleasedDROO(net, network), [], []
+    for frame in range(100):
+        K.append(net.candidates.K)
+        if frame == 1:  # not trained yet
+            assert all((b == np.float32(0.1)).all() for b in net.get_weights()[1::2])
+        chosen.append(int(ddlo.decide_and_learn(h[frame : frame + 1])[0][0]))
+    assert len(net.cost_his[0]) == 10  # at the counters 10, 20, ..., 100
+    expected = 10
+    for frame in range(100):
+        if frame and frame % 32 == 0:
+            expected = min(max(chosen[frame - 32 : frame - 1]) + 2, 10)
+        assert K[frame] == expected
 
 
 def droo_file(path, N=5, **changes):
