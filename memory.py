@@ -57,11 +57,10 @@ class MemoryDNN(Compilable, compiled=True):
     backend: what trains the DNNs, "tensorflow" or "torch"
 
     All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale
-    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m (of one user
-    after the other if shared);
-    `memory_counter` is 1 plus the number of entries so far, and the next one goes to row
-    memory_counter % memory_size. `cost_his` has K lists of training costs. Raises ValueError for a
-    parameter out of range.
+    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one user
+    after the other if shared; `memory_counter` is 1 plus the number of entries so far, and the next one
+    goes to row memory_counter % memory_size. `cost_his` has K lists of training costs. Raises ValueError
+    for a parameter out of range.
     """
 
     def __init__(
@@ -91,13 +90,18 @@ class MemoryDNN(Compilable, compiled=True):
         self.beta1 = float(checks.number("beta1", beta1))
         if np.float32(self.beta1) >= 1:
             raise ValueError(f"beta1 must be below 1, got {beta1}")
-        self._set_users(shared, candidates)
+        self.shared = None if shared is None else checks.integer("shared", shared)
+        self.candidates = check_rule(candidates, self.net_num, self.n_out)
+        self.memory = self.empty_memory()
         self.scale = scale
         self.training_start = TRAINING_START
         self._warned = False
         self.reset(seed)
 
     learning_rate = property(lambda self: self.lr, lambda self, value: setattr(self, "lr", value))
+    users = property(lambda self: self.shared or 1)  # whose inputs are decided one by one
+    n_in = property(lambda self: self.users * self.layers[0][0])  # inputs of a frame
+    n_out = property(lambda self: self.users * self.layers[0][-1])  # tasks of a frame
 
     @property
     def net(self):
@@ -185,6 +189,10 @@ class MemoryDNN(Compilable, compiled=True):
     def remember(self, h, m):
         """Store one entry or a block in the replay memory: `encode` without training."""
         self._store(self._entries(h, m))
+
+    def empty_memory(self):
+        """Return a replay memory of zeros."""
+        return np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
 
     def _store(self, entries):
         self.memory[self.rows(len(entries))] = entries
@@ -308,20 +316,12 @@ class MemoryDNN(Compilable, compiled=True):
             raise ValueError("the number of users is fixed, unless the DNNs are shared")
         net, rule = copy.copy(self), candidates or self.candidates
         rule = replace(rule, users=users) if isinstance(rule, Flips) else copy.copy(rule)
-        for name in ("shared", "users", "n_in", "n_out", "candidates"):
-            vars(net).pop(name)
-        net._set_users(users, rule)
+        vars(net)["shared"] = checks.integer("shared", users)  # FIXED in a finished object
+        vars(net)["candidates"] = check_rule(rule, net.net_num, net.n_out)
+        net.memory = net.empty_memory()
         net._random = copy.deepcopy(self._random)
         net.memory_counter, net.cost_his = 1, [[] for _ in range(self.net_num)]
         return net
-
-    def _set_users(self, users, candidates):
-        """Set the number of users, if the DNNs are shared, and what depends on it."""
-        self.shared = None if users is None else checks.integer("shared", users)
-        self.users = self.shared or 1  # whose inputs are decided one by one
-        self.n_in, self.n_out = (self.users * self.layers[0][i] for i in (0, -1))
-        self.candidates = check_rule(candidates, self.net_num, self.n_out)
-        self.memory = np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
 
     def get_weights(self):
         """Return [w1, b1, w2, b2, ...]: float32 w (K, n_in, n_out) and b (K, n_out) of each layer."""

@@ -60,10 +60,7 @@ def use_device(name=None):
     visible = tf.config.get_visible_devices("GPU")
     if name is None:
         return "GPU:0" if visible else "CPU"
-    name = checks.text("device", name)
-    device = {"CPU:0": "CPU", "GPU": "GPU:0"}.get(name.upper(), name.upper())
-    if device not in devices:
-        raise ValueError(f"device must be one of {', '.join(devices)}, got {checks.quoted(name)}")
+    device = checks.device(name, devices)
     try:
         if visible != devices[device]:
             tf.config.set_visible_devices(devices[device], "GPU")

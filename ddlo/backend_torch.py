@@ -21,11 +21,9 @@ def use_device(name=None):
     """
     global _device
     gpus = [f"GPU:{i}" for i in range(torch.cuda.device_count())]
-    if name is None:
-        name = ["CPU", *gpus][:2][-1]
-    name = checks.text("device", name).upper()
-    name = {"CPU:0": "CPU", "GPU": "GPU:0"}.get(name, name)
-    _device = checks.choice("device", name, ["CPU", *gpus]).lower().replace("gpu", "cuda")
+    default = gpus[0] if gpus else "CPU"
+    name = checks.device(default if name is None else name, ["CPU", *gpus])
+    _device = name.lower().replace("gpu", "cuda")
     return name
 
 

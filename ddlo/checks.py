@@ -96,6 +96,13 @@ def subclass(name, value, kind):
     return value
 
 
+def device(name, devices):
+    """Return one of the devices CPU, GPU:0, ...; GPU is the first GPU."""
+    upper = text("device", name).upper()
+    found = {"CPU:0": "CPU", "GPU": "GPU:0"}.get(upper, upper)
+    return found if found in devices else choice("device", name, devices)
+
+
 def flags(parameters):
     """Check that the fields of a dataclass with the default True or False have such a value."""
     for each in fields(parameters):

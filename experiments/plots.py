@@ -104,7 +104,7 @@ def events(rows, curves, fractions):
 
 
 def recorded(rows, curves):
-    """Plot the gain ratio beside that of the authors' own run; the data are those of WINDOWS."""
+    """Plot the gain ratio beside that of the authors' run, and return the means of WINDOWS."""
     import pandas as pd
 
     from .tables import interval
@@ -199,8 +199,8 @@ def dots(rows, curves, styles=None):
     """Plot gain ratios in a row per label and a style per value, such as the network."""
     labels = list(dict.fromkeys(rows.label))
     figure, (axes,), place = rows_figure(labels, 0.4)
-    of_values = styles or cycle({"color": f"C{k}", "marker": "os^DvP"[k]} for k in range(6))
-    for (value, group), style in zip(rows.groupby("value", sort=False), of_values):
+    value_styles = styles or cycle({"color": f"C{k}", "marker": "os^DvP"[k]} for k in range(6))
+    for (value, group), style in zip(rows.groupby("value", sort=False), value_styles):
         at = [place[labels.index(label)] for label in group.label]
         intervals(axes, group, at, label=value, **style)
     gain_ratio_axis(axes.xaxis)

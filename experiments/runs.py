@@ -90,7 +90,7 @@ class Run(Parameters):
         default = {each.name: each.default for each in fields(self)}
         for name in (*PROCESS, *(() if self.network is None else NETWORK)):
             if getattr(self, name) not in (default[name], PUBLISHED_SETTING.get(name)):
-                where = "with a network of its own" if name in NETWORK else "in a Run"
+                where = "beside a network" if name in NETWORK else "in a Run"
                 raise ValueError(f"{name} has no effect {where}")
         if self.scheme is not None and not hasattr(self.scheme, "decide"):
             raise ValueError(f"scheme must be a Scheme, got {checks.quoted(self.scheme)}")
@@ -250,13 +250,13 @@ def execute(run):
         decide(d[:1])  # converts the trained weights
         batched = timed(decide, block)[1] / len(block)
     else:
-        decide = partial(run.scheme.decide, network, seed=run.seed)
+        counting, counts = counted(network)
+        decide = partial(run.scheme.decide, counting, seed=run.seed)
         decide(d[:1])  # imports what it needs
+        counts.clear()
         x, seconds = timed(decide, d)
         batched, Q, metrics = seconds / tests, network.compute_Q(d, x), {}
         if not getattr(run.scheme, "by_formula", False):
-            counting, counts = counted(network)
-            run.scheme.decide(counting, d, seed=run.seed)
             metrics["candidates_per_frame"] = sum(counts) / tests
     seconds = []
     while len(seconds) < min(TIMED_FRAMES, tests) and sum(seconds) < TIMED_SECONDS:

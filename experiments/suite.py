@@ -264,7 +264,8 @@ FACTORS = {
 
 def learning():
     """Return DDLO beside all rules that do not learn, in networks where one may win."""
-    labels = (*DDLO, SMALLEST_LOCAL, "best fixed decision", "full offloading", "local only")
+    labels = (*DDLO, DESCENT, SMALLEST_LOCAL, "best fixed decision", "full offloading")
+    labels += ("local only",)
     networks = {"as released": released()}
     for alpha in (2.5, 3.5):
         networks[f"edge cost {alpha}e-7 J/bit"] = released(edge_cost_per_bit=alpha * 10**-7)
@@ -284,7 +285,8 @@ def learning():
     }
     title, metrics = "DDLO and rules that do not learn", ("mean_gain_ratio",)
     quick = [(name, label) for name in list(networks)[::6] for label in labels]
-    return Experiment(title, runs, plots.learning, metrics, "network", quick)
+    slow = {("30 users", DESCENT): 0.1}
+    return Experiment(title, runs, plots.learning, metrics, "network", quick, slow)
 
 
 def wpmec_sizes():
@@ -312,24 +314,12 @@ def event(title, fractions, **changes):
 
 def shared():
     """Return DNNs over all of 30 users beside shared ones, also with optimal decisions to learn from."""
-    optimal = {"algorithm": Supervised}
-    one = {"net_num": 1}
-    changes = {
-        "DDLO, K = 1": one,
-        "DDLO, K = 3": {},
-        "DDLO, K = 10": {"net_num": 10},
-        "DDLO, K = 1, optimal labels": one | optimal,
-        "DDLO, K = 1, optimal labels, learning rate 0.001": one
-        | optimal
-        | {"learning_rate": 0.001},
-        "DDLO, K = 10, optimal labels": {"net_num": 10} | optimal,
-    }
-    changes |= {label: RULES[label] for label in ("shared DNNs, K = 1", *SHARED, *RECOMBINED)}
-    changes |= {
-        "shared DNNs, K = 1, optimal labels": RULES["shared DNNs, K = 1"] | optimal,
-        "shared DNNs, K = 10, optimal labels": RULES[SHARED[1]] | optimal,
-        SMALLEST_LOCAL: RULES[SMALLEST_LOCAL],
-    }
+    labels = ("DDLO, K = 1", *DDLO, "shared DNNs, K = 1", *SHARED, *RECOMBINED, SMALLEST_LOCAL)
+    changes = {label: RULES[label] for label in labels}
+    for label in ("DDLO, K = 1", DDLO[1], "shared DNNs, K = 1", SHARED[1]):
+        changes[f"{label}, optimal labels"] = RULES[label] | {"algorithm": Supervised}
+    label = "DDLO, K = 1, optimal labels"
+    changes[f"{label}, learning rate 0.001"] = changes[label] | {"learning_rate": 0.001}
     network = on_network("DDLO, K = 3", 30)
     runs = {label: replace(network, **change) for label, change in changes.items()}
     title, metrics = "Shared DNNs with 30 users", (*GAIN[:2], *COSTS)
@@ -407,40 +397,33 @@ def budget():
     for network, run in networks.items():
         run = replace(run, scheme=None)
         (_, first), *_ = run.networks
-        tasks, most = first.N * first.M, 31 if first.N == 30 else 10
-        changes = {"one pass of flips": {"scheme": Scheme("one pass of flips", one_pass)}}
-        if first.M > 1:
-            changes |= {SMALLEST_LOCAL: RULES[SMALLEST_LOCAL]}
+        tasks = first.N * first.M
+        found = {"one pass of flips": {"scheme": Scheme("one pass of flips", one_pass)}}
         for number in (1, 3, 10, 30, 100):
             label = f"best of random decisions: {number}"
             function = partial(best_of_random, number=number)
-            changes[label] = {"scheme": Scheme(label, function, is_random=True)}
+            found[label] = {"scheme": Scheme(label, function, is_random=True)}
         for passes in (1, 2, 4, 8, 16, 32, 64):
             label = f"coordinate descent: {passes} passes"
             function = partial(coordinate_descent, budget=1 + passes * tasks)
-            changes[label] = {"scheme": Scheme(label, function)}
-        changes |= {f"DDLO: K = {K}": {"net_num": K} for K in (1, 2, 3, 5, 10, 30)}
-        changes |= {
-            f"shared DNNs: K = {K}": {"net_num": K, "shared": True} for K in (1, 2, 3, 5, 10, 30)
-        }
-        changes |= {f"DDLO with flips: {n}": {"flips": n} for n in (1, 3, tasks)}
-        if first.M > 1:
-            changes |= {
-                f"shared DNNs, recombined: K = {K}": {
-                    "net_num": K,
-                    "shared": True,
-                    "recombine": True,
-                }
-                for K in (3, 10)
+            found[label] = {"scheme": Scheme(label, function)}
+        for K in (1, 2, 3, 5, 10, 30):
+            found[f"DDLO: K = {K}"] = {"net_num": K}
+            found[f"shared DNNs: K = {K}"] = {"net_num": K, "shared": True}
+        for flips in (1, 3, tasks):
+            found[f"DDLO with flips: {flips}"] = {"flips": flips}
+        for K in (3, 10, 30):
+            found[f"nearest neighbours: K = {K}"] = {
+                "net_num": 1,
+                "candidates": NearestNeighbours(K),
             }
-        changes |= {
-            f"DROO: K = {K}": droo(K) for K in (3, min(10, most), min(31, most)) if K <= most
-        }
-        changes |= {
-            f"nearest neighbours: K = {K}": {"net_num": 1, "candidates": NearestNeighbours(K)}
-            for K in (3, 10, 30)
-        }
-        runs |= {(label, network): replace(run, **change) for label, change in changes.items()}
+            if K <= tasks + 1:
+                found[f"DROO: K = {K}"] = droo(K)
+        if first.M > 1:  # a MUMT
+            found[SMALLEST_LOCAL] = RULES[SMALLEST_LOCAL]
+            for label, K in zip(RECOMBINED, (3, 10)):
+                found[f"shared DNNs, recombined: K = {K}"] = RULES[label]
+        runs |= {(label, network): replace(run, **change) for label, change in found.items()}
     fractions = {key: 0.1 for key, run in runs.items() if run.scheme}
     title, metrics = "Gain ratio against utilities evaluated per frame", BUDGET
     quick = [key for key in runs if key[1] == "3 x 3"][::4]
@@ -461,10 +444,7 @@ def changes():
         always = {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
         runs = {label: released(**rule | problem | always) for label, rule in rules.items()}
         runs[SMALLEST_LOCAL] = released(**RULES[SMALLEST_LOCAL] | problem)
-        title, plot = (
-            f"DDLO when the network changes: {title}",
-            partial(plots.events, fractions=[0.6]),
-        )
+        title, plot = f"A MUMT with {title}", partial(plots.events, fractions=[0.6])
         metrics = ("mean_gain_ratio", "fall", "frames_to_recover")
         found[name] = Experiment(title, runs, plot, metrics, quick=list(runs)[:2])
     return found

@@ -99,7 +99,7 @@ def test_recorded_run_of_the_authors_is_beside_ours():
         means = f"{authors['mean']:.4f}", f"{ours['mean']:.4f} ± {ours.ci95:.4f}"
         shares = (f"{each.optimal_share:.1%}".replace("%", " %") for each in (authors, ours))
         rows.append([f"{begin:,} to {end:,}", *means, *shares])
-    headings = ["time frames", AUTHORS, OURS, "optimal decisions, theirs", "ours"]
+    headings = ["time frames", AUTHORS, OURS, "optimal, authors", "optimal, DDLO"]
     assert tables.markdown_table(headings, rows) in tables_on(DOCS / "results.md")
 
 

@@ -84,7 +84,7 @@ class Profit(MUMT):
 
 
 class Weighted(MUMT, compiled=True):
-    """Users with weights of their own, of whom user 1 may not offload; the DNNs' inputs are d / 10."""
+    """Users have different weights, and user 1 may not offload; the DNNs' inputs are d / 10."""
 
     def __init__(self, N, M):
         super().__init__(N, M, delay_weight=np.arange(1.0, N + 1)[:, None])

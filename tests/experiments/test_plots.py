@@ -142,8 +142,8 @@ def test_networks_where_ddlo_beats_all_rules_are_shaded():
     rows = [
         {"label": network, "value": value, "mean_gain_ratio": ratio, "seeds": 3}
         | {"mean_gain_ratio_ci95": 0.01 if value.startswith("DDLO") else 0}
-        for network, of_all in ratios.items()
-        for value, ratio in zip(values, of_all)
+        for network, known in ratios.items()
+        for value, ratio in zip(values, known)
     ]
     (axes,) = plots.learning(pd.DataFrame(rows), None)[0].axes
     shades = {-patch.get_y() - 0.5: patch.get_facecolor()[0] for patch in axes.patches}

@@ -143,7 +143,7 @@ def test_number_of_candidates_adapts():
 
 
 def test_released_droo_trains_from_its_first_frames_and_leaves_the_last_of_32_out():
-    """The rules of DROO's own package, frame by frame."""
+    """The rules of DROO's package, frame by frame."""
     network, h = WPMEC(10), channel_gains(100, 10)
     net = MemoryDNN([10, 20, 10], 1, seed=0, candidates=AdaptiveOrderPreserving())
     net.scale = network.scale
