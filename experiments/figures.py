@@ -37,7 +37,7 @@ class Options:
 
     only: tuple[Literal[tuple(EXPERIMENTS)], ...] = ()  # experiments; default: all of them
     sweep: tuple[str, ...] | None = None  # vary this parameter of main.py over these values instead
-    seeds: int = 5  # runs of each setting that learns or is random, with seeds from 0
+    seeds: int = 5  # of each setting that learns or is random; five times as many of a single DNN
     frames: int = 20000  # time frames of a run; the last fifth, at most 4000, are test frames
     quick: bool = False  # 2 seeds and 2000 frames at most, and fewer values
     out: Path = Path("results/figures")  # output folder; other files in it stay

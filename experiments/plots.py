@@ -156,11 +156,11 @@ def schemes(rows, curves):
     if rows.mean_gain_ratio.notna().any():
         low = rows.gain_ratio_5th_percentile
         axes.hlines(place, low, rows.mean_gain_ratio, color="0.7")
-        intervals(axes, rows, place, label=f"mean, {interval_label(rows.seeds.max())}")
+        intervals(axes, rows, place, label=f"mean, {interval_label(rows.seeds)}")
         axes.plot(low, place, "k<", fillstyle="none", label="5th percentile")
         gain_ratio_axis(axes.xaxis)
     else:
-        intervals(axes, rows, place, "mean_utility", label=interval_label(rows.seeds.max()))
+        intervals(axes, rows, place, "mean_utility", label=interval_label(rows.seeds))
         axes.set_xlabel(utility_label(rows))
     time.plot(rows.ms_per_frame, place, "ks", label="decision time, batch size 1")
     batched = rows.ms_per_frame_batched
@@ -404,7 +404,8 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
 
     from .tables import interval
 
-    seeds, steps = next(iter(curves.values())).shape
+    seeds = [len(values) for values in curves.values()]
+    steps = next(iter(curves.values())).shape[1]
     ends = np.linspace(0, steps, BINS + 1)
     if steps and not is_linear:
         ends = np.geomspace(min(first, steps), steps, BINS)
@@ -414,7 +415,7 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
     for (name, values), style in zip(curves.items(), styles_of(curves)):
         sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
         mean, ci95 = interval((sums[:, ends] - sums[:, begins]) / (ends - begins))
-        ci95 = ci95 if seeds >= FEW else np.nan
+        ci95 = ci95 if len(values) >= FEW else np.nan
         low, high = mean - ci95, mean + ci95
         axes.plot(ends, mean, label=name, markevery=7, **style)
         axes.fill_between(ends, low, high, color=style["color"], alpha=0.2, linewidth=0)
@@ -432,7 +433,7 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(ends[0], max(steps, ends[0] + 1))
     axes.set_xlabel(label)
-    if seeds >= FEW:
+    if max(seeds) >= FEW:
         axes.fill_between([], [], [], color="k", alpha=0.2, label=interval_label(seeds))
     return pd.concat(data, ignore_index=True)
 
@@ -452,8 +453,11 @@ def half_width(rows, metric):
 
 
 def interval_label(seeds):
-    """Return the label of values with their intervals over this number of seeds."""
-    return f"95 % interval, {seeds} seeds" if seeds >= FEW else f"seeds: {seeds}"
+    """Return the label of values with their intervals over these numbers of seeds."""
+    if max(seeds) < FEW:
+        return f"seeds: {max(seeds)}"
+    ends = sorted({min(n for n in seeds if n >= FEW), max(seeds)})
+    return f"95 % interval, {' to '.join(map(str, ends))} seeds"
 
 
 def utility_label(rows):

@@ -31,9 +31,12 @@ from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving, ReleasedDROO
 from .wpmec.network import WPMEC
 
 GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
+UTILITIES = "candidates_per_frame"
 TIMES = ("ms_per_frame", "ms_per_frame_batched")
-BUDGET = ("mean_gain_ratio", "candidates_per_frame", "ms_per_utility")
-COSTS = ("candidates_per_frame", "ms_per_frame", "ms_per_training_step", "loop_seconds")
+BUDGET = ("mean_gain_ratio", UTILITIES, "ms_per_utility")
+# With one DNN, which learns from its own decisions only, seeds differ the most.
+ONE_DNN = dict.fromkeys(("K = 1", "DDLO, K = 1"), 5)
+COSTS = (UTILITIES, "ms_per_frame", "ms_per_training_step", "loop_seconds")
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class Experiment:
     title: str
     runs: Mapping  # Run by label, or by (label, value): a row, or a row and a column
     plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
-    metrics: tuple[str, ...] = (*GAIN, "mean_utility", *TIMES)  # columns of its table
+    metrics: tuple[str, ...] = (*GAIN, "mean_utility", UTILITIES, *TIMES)  # columns of its table
     across: str = ""  # heading of the values; if set, each metric has a table, a column per value
     quick: Collection = ()  # keys of the runs of --quick; default: all
     fractions: Mapping = field(default_factory=dict)  # of the frames, by key or label; default: 1
+    more_seeds: Mapping = field(default_factory=dict)  # times as many, by label, unless quick
     beside: Mapping = field(default_factory=dict)  # the released package's results, by label
 
     def rows(self, frames, seeds, quick=False):
@@ -59,7 +63,9 @@ class Experiment:
             fraction = self.fractions.get(key, self.fractions.get(label, 1))
             run = replace(run, frames=max(1, int(fraction * frames)))
             varies = run.learns or run.scheme.is_random
-            runs = [replace(run, seed=seed) for seed in range(seeds if varies else 1)]
+            more = 1 if quick else self.more_seeds.get(label, 1)
+            number = seeds * more if varies else 1
+            runs = [replace(run, seed=seed) for seed in range(number)]
             rows.append((label, value, runs))
         return rows
 
@@ -102,15 +108,8 @@ JOINT += ("full offloading", "random", "local only")
 # For networks of other sizes, where the others add little.
 SCALED = (*DDLO, *SHARED, *RECOMBINED, FLIPPED, DROO[1], SMALLEST_LOCAL)
 ON_WPMEC = ("DDLO, K = 1", *DDLO, *DROO, ADAPTIVE, AS_RELEASED_DROO, NEIGHBOURS, "optimum")
-ON_WPMEC += (
-    "dual heuristic",
-    DESCENT,
-    "best fixed decision",
-    "full offloading",
-    "random",
-    "local only",
-)
-
+ON_WPMEC += ("dual heuristic", DESCENT)
+ON_WPMEC += ("best fixed decision", "full offloading", "random", "local only")
 
 MANY = (3, 5, 10, 20, 30, 100)  # users
 
@@ -118,6 +117,15 @@ MANY = (3, 5, 10, 20, 30, 100)  # users
 def make_runs(labels, make=released, **changes):
     """Return runs by label, with other parameters; `make` is `released` or `wpmec`."""
     return {label: make(**RULES[label] | changes) for label in labels}
+
+
+def grid(labels, networks):
+    """Return runs by label and network, from a run of each network by name."""
+    return {
+        (label, name): replace(network, **RULES[label])
+        for name, network in networks.items()
+        for label in labels
+    }
 
 
 def wpmec(users=10, **changes):
@@ -170,13 +178,10 @@ def sweep(name, values):
 
 def constant(name, across, values, unit=1):
     """Return the experiment that varies a constant of the network: value * unit."""
-    runs = {}
-    for value in values:
-        at_value = make_runs(ON_NETWORKS, **{name: value * unit})
-        runs |= {(label, value): run for label, run in at_value.items()}
+    runs = grid(ON_NETWORKS, {value: released(**{name: value * unit}) for value in values})
     quick = [key for key in runs if key[1] in values[::4]]
     title = f"Utility of the schemes for different {across.split(' (')[0].lower()}s"
-    metrics = ("mean_utility", "excess")
+    metrics = ("mean_utility", "excess", UTILITIES)
     return Experiment(title, runs, plots.against_constant, metrics, across, quick)
 
 
@@ -188,7 +193,7 @@ def sizes(title, labels, bandwidth, networks):
         for users, tasks in networks
     }
     quick = [(label, size) for label in labels[::3] for size in ("3 x 3", "5 x 3")]
-    metrics = ("mean_gain_ratio", *TIMES, "loop_seconds")
+    metrics = ("mean_gain_ratio", UTILITIES, *TIMES, "loop_seconds")
     slow = {"optimum by MILP", DESCENT}
     fractions = {key: 0.01 if "100 x 3" in key else 0.1 for key in runs if key[0] in slow}
     return Experiment(title, runs, plots.scaling, metrics, "users x tasks", quick, fractions)
@@ -218,23 +223,26 @@ def ablation():
             "3 flips of every user, recombine": {"user_flips": 3, "recombine": True},
         }
         for bandwidth in ("equal", "optimal"):
-            network = on_network("DDLO, K = 3", users, bandwidth=bandwidth)
+            network = on_network(DDLO[0], users, bandwidth=bandwidth)
             for label, change in changes.items():
                 runs[label, f"{users} x 3, {bandwidth}"] = replace(network, **change)
     title, across = "Ablation study of DDLO", "users x tasks, bandwidth"
-    metrics = ("mean_gain_ratio", "loop_seconds", "ms_per_frame")
+    metrics = ("mean_gain_ratio", UTILITIES, "loop_seconds", "ms_per_frame")
     return Experiment(title, runs, plots.dots, metrics, across, list(runs)[:13:6])
 
 
 def paper_reading():
     """Return the comparison of the released network with the paper's, as two readers interpret it."""
-    labels, runs = ("optimum", "dual heuristic", *DDLO, FLIPPED, SMALLEST_LOCAL), {}
-    for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150)):
-        for label, run in make_runs(labels, bandwidth=bandwidth, uplink=uplink).items():
-            if (bandwidth, label) != ("equal", "dual heuristic"):  # which is for shared bandwidth
-                runs[label, f"{bandwidth}, {uplink} Mbit/s"] = run
+    labels = ("optimum", "dual heuristic", *DDLO, FLIPPED, SMALLEST_LOCAL)
+    networks = {
+        f"{bandwidth}, {uplink} Mbit/s": released(bandwidth=bandwidth, uplink=uplink)
+        for bandwidth, uplink in (("equal", 100), ("equal", 150), ("optimal", 150))
+    }
+    runs = grid(labels, networks)
+    for network in list(networks)[:2]:  # without shared bandwidth
+        del runs["dual heuristic", network]
     title = "The network as the paper is read: optimal bandwidth, 150 Mbit/s"
-    metrics = ("mean_utility", "mean_gain_ratio", "optimal_share")
+    metrics = ("mean_utility", "mean_gain_ratio", "optimal_share", UTILITIES)
     return Experiment(title, runs, plots.dots, metrics, "bandwidth", list(runs)[-len(labels) :])
 
 
@@ -254,12 +262,17 @@ def decision_time():
     return Experiment(title, runs, plots.decision_time, TIMES, "users", quick, fractions)
 
 
-# Constants that differ between users: factors of the published values.
-FACTORS = {
-    "local time x 1/2, 1, 2": ("local_time_per_bit", (0.5, 1, 2)),
-    "transmit energy x 1, 2, 4": ("transmit_energy_per_bit", (1, 2, 4)),
-    "delay weight 1/4, 1, 4": ("delay_weight", (0.25, 1, 4)),
-}
+def different(users):
+    """Return constants that differ between every three users, by name: factors of published values."""
+    factors = {
+        "local time x 1/2, 1, 2": ("local_time_per_bit", (0.5, 1, 2)),
+        "transmit energy x 1, 2, 4": ("transmit_energy_per_bit", (1, 2, 4)),
+        "delay weight 1/4, 1, 4": ("delay_weight", (0.25, 1, 4)),
+    }
+    return {
+        name: {constant: tuple((PUBLISHED_SETTING[constant] * x,) for x in xs) * (users // 3)}
+        for name, (constant, xs) in factors.items()
+    }
 
 
 def learning():
@@ -271,18 +284,13 @@ def learning():
         networks[f"edge cost {alpha}e-7 J/bit"] = released(edge_cost_per_bit=alpha * 10**-7)
     networks |= {f"delay weight {x} J/s": released(delay_weight=x) for x in (0.25, 0.5, 2, 4)}
     networks |= {f"uplink {x} Mbit/s": released(uplink=x) for x in (25, 50, 200, 400)}
-    networks |= {f"{users} users": on_network("DDLO, K = 3", users) for users in (5, 10, 30)}
-    networks |= {f"{tasks} tasks": on_network("DDLO, K = 3", 3, tasks) for tasks in (2, 4, 6)}
+    networks |= {f"{users} users": on_network(DDLO[0], users) for users in (5, 10, 30)}
+    networks |= {f"{tasks} tasks": on_network(DDLO[0], 3, tasks) for tasks in (2, 4, 6)}
     for low, high in ((18, 22), (1, 30), (1, 100)):
         networks[f"sizes {low} to {high} MB"] = released(states=TaskSizes(low, high))
-    for label, (name, factors) in FACTORS.items():
-        by_user = tuple((PUBLISHED_SETTING[name] * factor,) for factor in factors)  # (N, 1)
-        networks[f"{label} for users 1, 2, 3"] = released(**{name: by_user})
-    runs = {
-        (name, label): replace(network, **RULES[label])
-        for name, network in networks.items()
-        for label in labels
-    }
+    for name, constants in different(3).items():
+        networks[f"{name} for users 1, 2, 3"] = released(**constants)
+    runs = {(name, label): run for (label, name), run in grid(labels, networks).items()}
     title, metrics = "DDLO and rules that do not learn", ("mean_gain_ratio",)
     quick = [(name, label) for name in list(networks)[::6] for label in labels]
     slow = {("30 users", DESCENT): 0.1}
@@ -301,14 +309,15 @@ def wpmec_sizes():
                 runs[label, f"{users} x 1"] = wpmec(users, **rules[label])
     quick = [(label, size) for label in labels[::3] for size in ("5 x 1", "10 x 1")]
     title, fractions = "WPMEC of different sizes", {"optimum": 0.1, DESCENT: 0.1}
-    metrics = ("mean_gain_ratio", "candidates_per_frame", "ms_per_frame", "loop_seconds")
-    return Experiment(title, runs, plots.scaling, metrics, "devices x tasks", quick, fractions)
+    metrics = ("mean_gain_ratio", UTILITIES, "ms_per_frame", "loop_seconds")
+    options = {"fractions": fractions, "more_seeds": ONE_DNN}
+    return Experiment(title, runs, plots.scaling, metrics, "devices x tasks", quick, **options)
 
 
 def event(title, fractions, **changes):
     """Return the experiment in which WPMEC changes during a run, at fractions of its frames."""
     runs = make_runs((*DDLO, DROO[1], ADAPTIVE), wpmec, **changes)
-    metrics = ("mean_gain_ratio", "optimal_share", "candidates_per_frame")
+    metrics = ("mean_gain_ratio", "optimal_share", UTILITIES)
     return Experiment(title, runs, partial(plots.events, fractions=fractions), metrics)
 
 
@@ -320,38 +329,34 @@ def shared():
         changes[f"{label}, optimal labels"] = RULES[label] | {"algorithm": Supervised}
     label = "DDLO, K = 1, optimal labels"
     changes[f"{label}, learning rate 0.001"] = changes[label] | {"learning_rate": 0.001}
-    network = on_network("DDLO, K = 3", 30)
+    network = on_network(DDLO[0], 30)
     runs = {label: replace(network, **change) for label, change in changes.items()}
     title, metrics = "Shared DNNs with 30 users", (*GAIN[:2], *COSTS)
-    return Experiment(title, runs, metrics=metrics, quick=list(runs)[::4])
+    quick = list(runs)[::4]
+    return Experiment(title, runs, metrics=metrics, quick=quick, more_seeds=ONE_DNN)
 
 
 def transfer():
     """Return shared DNNs that decide for more users than they were trained for."""
-    runs = {}
-    for label, rule in {
-        "K = 3": (3, False),
-        "K = 3, recombined": (3, True),
-        "K = 10": (10, False),
-        "K = 10, recombined": (10, True),
-    }.items():
+    rules = {"K = 3": (3, False), "K = 3, recombined": (3, True)}
+    rules |= {"K = 10": (10, False), "K = 10, recombined": (10, True)}
+    networks, runs = {f"{users} users": on_network(SMALLEST_LOCAL, users) for users in MANY}, {}
+    for label, rule in rules.items():
         label = f"trained on 3 users, {label}"
         scheme = Scheme(label, TrainedOnThreeUsers(*rule), is_random=True)
-        for users in MANY:
-            run = on_network(SMALLEST_LOCAL, users)
-            runs[label, f"{users} users"] = replace(run, scheme=scheme)
-            runs[SMALLEST_LOCAL, f"{users} users"] = run
+        for users, run in networks.items():
+            runs[label, users] = replace(run, scheme=scheme)
+            runs[SMALLEST_LOCAL, users] = run
     title, quick = "Shared DNNs trained on 3 users", list(runs)[:2]
     return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "used for", quick)
 
 
 def different_users():
     """Return DNNs over all of 30 users beside shared ones, when constants differ between users."""
-    labels, runs = (*DDLO, *SHARED, *RECOMBINED, SMALLEST_LOCAL), {}
-    for name, (parameter, factors) in FACTORS.items():
-        by_user = tuple((PUBLISHED_SETTING[parameter] * factor,) for factor in factors)
-        for label in labels:
-            runs[label, name] = on_network(label, 30, **{parameter: 10 * by_user})
+    networks = {
+        name: on_network(DDLO[0], 30, **constants) for name, constants in different(30).items()
+    }
+    runs = grid((*DDLO, *SHARED, *RECOMBINED, SMALLEST_LOCAL), networks)
     title, quick = "30 users whose constants differ", list(runs)[:3]
     return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "of every three users", quick)
 
@@ -390,12 +395,11 @@ def budget():
 
     Labels are a family of schemes and a number, after a colon.
     """
-    networks = {"3 x 3": released(), "30 x 3": on_network(SMALLEST_LOCAL, 30)}
+    networks = {"3 x 3": released(), "30 x 3": on_network(DDLO[0], 30)}
     networks["30 x 3, optimal bandwidth"] = replace(networks["30 x 3"], bandwidth="optimal")
     networks["WPMEC, 10 devices"] = wpmec()
     runs, quick = {}, []
     for network, run in networks.items():
-        run = replace(run, scheme=None)
         (_, first), *_ = run.networks
         tasks = first.N * first.M
         found = {"one pass of flips": {"scheme": Scheme("one pass of flips", one_pass)}}
@@ -452,11 +456,11 @@ def changes():
 
 def other_data():
     """Return DDLO on samples that follow the published ones."""
-    runs = {}
-    for first in (0, 20000):
-        for label in (*DDLO, SMALLEST_LOCAL):
-            run = released(**RULES[label], states=TaskSizes(first=first))
-            runs[label, f"samples {first:,} to {first + 19999:,}"] = run
+    networks = {
+        f"samples {first:,} to {first + 19999:,}": released(states=TaskSizes(first=first))
+        for first in (0, 20000)
+    }
+    runs = grid((*DDLO, SMALLEST_LOCAL), networks)
     return Experiment("Other data", runs, plots.dots, GAIN[::2], "task sizes", list(runs)[:3])
 
 
@@ -477,7 +481,7 @@ def two_networks():
 
 ALONE = make_runs(["DDLO, K = 3"])
 EXPERIMENTS = {
-    "net_num": sweep("net_num", (1, 2, 3, 5, 10)),
+    "net_num": replace(sweep("net_num", (1, 2, 3, 5, 10)), more_seeds=ONE_DNN),
     "learning_rate": sweep("learning_rate", (0.1, 0.01, 0.001, 0.0001)),
     "batch_size": sweep("batch_size", (32, 64, 128, 256, 512)),
     "memory_size": sweep("memory_size", (256, 512, 1024, 2048, 4096)),
@@ -530,7 +534,10 @@ EXPERIMENTS = {
     **changes(),
     "other_data": other_data(),
     "wpmec": Experiment(
-        "WPMEC with 10 devices", make_runs(ON_WPMEC, wpmec), metrics=(*GAIN, *COSTS)
+        "WPMEC with 10 devices",
+        make_runs(ON_WPMEC, wpmec),
+        metrics=(*GAIN, *COSTS),
+        more_seeds=ONE_DNN,
     ),
     "wpmec_sizes": wpmec_sizes(),
     "wpmec_weights": event(

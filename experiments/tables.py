@@ -20,12 +20,13 @@ FORMATS = {
     "ms_per_utility": ("ms per utility", 1, 0, ""),
     "fall": ("fall", 1, 4, ""),
     "frames_to_recover": ("frames to recover", 1, 0, ""),
-    "candidates_per_frame": ("candidates scored per frame", 1, 1, ""),
+    "candidates_per_frame": ("utilities per frame", 1, 1, ""),
     "ms_per_training_step": ("ms per training step", 1, 0, ""),
     "min_max": ("min and max over seeds", 1, 4, ""),
     "learns": ("seeds that learn", 1, 0, ""),
 }
 SHARES = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")  # in [0, 1]
+UTILITIES = "candidates_per_frame"
 BESIDE = "released package's DNNs, single runs"
 LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 
@@ -128,7 +129,12 @@ def tables(experiment, runs):
     rows = summary(runs)
     metrics = [name for name in experiment.metrics if name == "min_max" or name in rows]
     if experiment.across:
-        return {heading(name, rows): _across(experiment.across, rows, name) for name in metrics}
+        with_utilities = UTILITIES in metrics
+        return {
+            heading(name, rows): _across(experiment.across, rows, name, with_utilities)
+            for name in metrics
+            if name != UTILITIES
+        }
     lines, beside = [], "learns" in metrics and experiment.beside
     for _, row in rows.iterrows():
         label = f"{row.label} (as released)" if row.is_released and "=" in row.label else row.label
@@ -139,16 +145,20 @@ def tables(experiment, runs):
     return {"": markdown_table(headings, lines)}
 
 
-def _across(across, rows, metric):
-    """Return the lines of a table with a row per label and a column per value."""
+def _across(across, rows, metric, with_utilities):
+    """Return the lines of a table: a row per label, a column per value, and utilities per frame."""
     values = list(dict.fromkeys(rows.value))
-    lines = []
+    last, lines = [FORMATS[UTILITIES][0]] * with_utilities, []
     for label, group in rows.groupby("label", sort=False):
         texts = {row.value: text(row, metric) for _, row in group.iterrows()}
         if set(texts.values()) != {"-"}:
             lines.append([label, *(texts.get(value, "-") for value in values)])
+            if with_utilities:
+                known = sorted(set(group[UTILITIES].dropna().round(1)))
+                ends = dict.fromkeys(known[:1] + known[-1:])
+                lines[-1].append(" to ".join(f"{end:,g}" for end in ends) or "-")
     headings = [value if isinstance(value, str) else f"{value:g}" for value in values]
-    return markdown_table([across, *headings], lines)
+    return markdown_table([across, *headings, *last], lines)
 
 
 def markdown_table(headings, rows):

@@ -89,7 +89,7 @@ def test_failed_runs_are_reported_and_the_others_shown(workplace, monkeypatch):
     errors |= {released(net_num=5, frames=900, seed=s): "KilledWorker: gone" for s in range(3)}
     monkeypatch.setattr(figures, "run_all", lambda *_: (0, errors))
     message = cli(monkeypatch, *SHORT, "--only", "net_num", "--out", ".")
-    assert message.startswith("figures.py: 4 of 16 runs failed")
+    assert message.startswith("figures.py: 4 of 28 runs failed")
     page = workplace / "results.md"
     assert page.read_text().count("KilledWorker: gone") == 3 and "nan" not in page.read_text()
     rows = dict(zip(*list(first_table(page).values())[:2]))
@@ -105,7 +105,7 @@ def test_experiment_without_a_finished_run_has_no_picture(workplace, monkeypatch
     monkeypatch.setattr(figures, "run_all", lambda *_: (0, errors))
     short = ("--seeds", 1, "--frames", 900, "--out", "out", "--only", "training_cost")
     assert cli(monkeypatch, *short) and not (workplace / "out").exists()
-    assert "1 of 6 runs failed" in cli(monkeypatch, *short, "net_num")
+    assert "1 of 10 runs failed" in cli(monkeypatch, *short, "net_num")
     assert {file.stem for file in (workplace / "out").iterdir()} == {"net_num", "results"}
 
 

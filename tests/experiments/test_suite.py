@@ -34,7 +34,8 @@ def test_settings_are_different_and_can_be_run(name):
         fractions = experiment.fractions
         fraction = fractions.get((label, value), fractions.get(label, 1))
         assert run.parameters and run.frames == max(1, int(600 * fraction))
-        assert len(all_seeds) == (3 if run.learns or run.scheme.is_random else 1)
+        seeds = 3 * experiment.more_seeds.get(label, 1)
+        assert len(all_seeds) == (seeds if run.learns or run.scheme.is_random else 1)
         assert [each.seed for each in all_seeds] == list(range(len(all_seeds)))
         (_, network), *_ = run.networks
         if run.learns:

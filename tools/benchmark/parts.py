@@ -6,6 +6,7 @@ Their docstrings are the titles of the tables. They raise ValueError if fast cod
 import json
 import subprocess
 import sys
+import time
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -72,13 +73,15 @@ class Measured:
     def row(self, repeats):
         """Return a row with the times and rates of the run, and its history."""
         net, frames = self.ddlo.net, self.run.frames
+        work, wall = time.process_time(), time.perf_counter()
         (history, ratio), row = repeated(repeats, self.history, frames, self.loop)
+        cores = (time.process_time() - work) / (time.perf_counter() - wall)
         # A weight takes 2 operations to decide a frame, and 6 to learn from it.
         weights = net.net_num * sum(n_in * n_out for n_in, n_out in pairwise(net.net))
         gflop = 2e-9 * weights * (frames + 3 * net.batch_size * len(net.cost_his[0]))
         gflops = gflop / row["seconds"]
         row |= {"frames_per_second": frames / row["seconds"], "gflop": gflop, "gflops": gflops}
-        row |= {"gemm_share": gflops / gemm(), "mean_gain_ratio": ratio}
+        row |= {"cores": cores, "gemm_share": gflops / (cores * gemm()), "mean_gain_ratio": ratio}
         return {"frames": frames} | row, history
 
 
