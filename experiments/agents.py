@@ -1,6 +1,6 @@
 """Agents of reinforcement learning on the published data, beside DDLO: PPO, A2C and DQN.
 
-python -m experiments.agents                                     all of them, about two hours
+python -m experiments.agents                                     all of them, about an hour
 python -m experiments.agents --only A2C --frames 20000
 
 Needs Stable-Baselines3 (requirements-agents.txt). Not in the paper.
@@ -35,9 +35,10 @@ TUNING_SEED = 1000  # not one of the seeds of the results
 class Options:
     """Train agents of Stable-Baselines3, and compare their gain ratios in the last 4,000 samples.
 
-    Each agent has its default settings, once with its default learning rate and once with the one that
-    gives the best gain ratio in the training samples for another seed. Only gamma is 0, because a
-    decision does not change the next state, and observations and rewards are normalised.
+    Each agent has its default settings, once with its default learning rate and once with the one of
+    RATES that gives the best gain ratio in the training samples with another seed, for the first number
+    of frames. Only gamma is 0, because a decision does not change the next state, and observations and
+    rewards are normalised.
     """
 
     only: tuple[Literal[AGENTS], ...] = AGENTS  # agents
@@ -91,28 +92,29 @@ def main(options):
     checks.integer("seeds", o.seeds)
     for frames in o.frames:
         checks.integer("frames", frames, TESTS + 1)
-    settings = [(agent, frames) for frames in o.frames for agent in o.only]
-    tuning = [(*setting, rate, TUNING_SEED) for setting in settings for rate in RATES]
+    tuning = [(agent, o.frames[0], rate, TUNING_SEED) for agent in o.only for rate in RATES]
     # Forked processes of libraries with threads may hang.
     pool = ProcessPoolExecutor(o.processes, get_context("spawn"))
     with output_folder(o.out) as folder, pool:
-        rates = {setting: [None] for setting in settings}
         found = dict(zip(tuning, shown(pool, tuning, "tuning")))
-        for setting in settings:
-            rates[setting] += [max(RATES, key=lambda rate: found[*setting, rate, TUNING_SEED][0])]
-        runs = [(*s, rate, seed) for s in settings for rate in rates[s] for seed in range(o.seeds)]
+        best = {run[0]: run[2] for run in sorted(tuning, key=lambda run: found[run][0])}
+        runs = [
+            (agent, frames, rate, seed)
+            for frames in o.frames
+            for agent in o.only
+            for rate in (None, best[agent])
+            for seed in range(o.seeds)
+        ]
         found |= dict(zip(runs, shown(pool, runs, "runs")))
         rows = [(*run, *ratios) for run, ratios in found.items()]
         names = ["agent", "frames", "learning_rate", "seed", "training_ratio", "mean_gain_ratio"]
-        table = pd.DataFrame(rows, columns=names)
-        table.to_csv(folder / "agents.csv", index=False)
-        for (agent, frames), (_, tuned) in rates.items():
-            lines.append([agent, f"{frames:,}"])
-            for rate in (None, tuned):
-                ratio = [found[agent, frames, rate, seed][1] for seed in range(o.seeds)]
-                lines[-1].append("{:.4f} ± {:.4f}".format(*interval(ratio)))
-            lines[-1].append(f"{tuned:g}")
-        headings = ["agent", "time frames", "default learning rate", "tuned", "tuned learning rate"]
+        pd.DataFrame(rows, columns=names).to_csv(folder / "agents.csv", index=False)
+        for agent, rate in best.items():
+            for name, used in (("default", None), (f"{rate:g}", rate)):
+                ratios = [[found[agent, f, used, s][1] for s in range(o.seeds)] for f in o.frames]
+                means = ["{:.4f} ± {:.4f}".format(*interval(each)) for each in ratios]
+                lines.append([agent, name, *means])
+        headings = ["agent", "learning rate", *(f"{frames:,} time frames" for frames in o.frames)]
         page = "\n".join(markdown_table(headings, lines))
         (folder / "agents.md").write_text(page + "\n", encoding="utf-8")
     print(page)

@@ -4,7 +4,7 @@ A new experiment is an object in EXPERIMENTS. A scheme in SCHEMES (schemes.py) e
 compare schemes; another value of a parameter goes into the tuple of its sweep.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -39,6 +39,9 @@ ONE_DNN = dict.fromkeys(("K = 1", "DDLO, K = 1"), 5)
 COSTS = (UTILITIES, "ms_per_frame", "ms_per_training_step", "loop_seconds")
 
 
+QUICK_ROWS = 6  # of each experiment, or a few more, with --quick
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Runs that are compared, and how they are shown."""
@@ -48,17 +51,14 @@ class Experiment:
     plot: Callable = plots.schemes  # (rows, curves) -> figure and the data in it
     metrics: tuple[str, ...] = (*GAIN, "mean_utility", UTILITIES, *TIMES)  # columns of its table
     across: str = ""  # heading of the values; if set, each metric has a table, a column per value
-    quick: Collection = ()  # keys of the runs of --quick; default: all
     fractions: Mapping = field(default_factory=dict)  # of the frames, by key or label; default: 1
     more_seeds: Mapping = field(default_factory=dict)  # times as many, by label, unless quick
     beside: Mapping = field(default_factory=dict)  # the released package's results, by label
 
     def rows(self, frames, seeds, quick=False):
         """Return label, value and runs of each row: a single run if nothing learns or is random."""
-        rows = []
-        for key, run in self.runs.items():
-            if quick and self.quick and key not in self.quick:
-                continue
+        rows, step = [], max(1, len(self.runs) // QUICK_ROWS) if quick else 1
+        for key, run in list(self.runs.items())[::step]:
             label, value = key if isinstance(key, tuple) else (key, None)
             fraction = self.fractions.get(key, self.fractions.get(label, 1))
             run = replace(run, frames=max(1, int(fraction * frames)))
@@ -163,7 +163,6 @@ def sweep(name, values):
     what = "K" if name == "net_num" else name.replace("_", " ")
     default = getattr(released(), name)
     runs = {(f"{what} = {value}", value): released(**{name: value}) for value in values}
-    quick = [SMALLEST_LOCAL, *(key for key in runs if key[1] in (values[0], default))]
     if name in NETWORK:  # the baseline is another one for each network
         for value in values:
             (baseline,) = make_runs([SMALLEST_LOCAL], **{name: value}).values()
@@ -173,16 +172,15 @@ def sweep(name, values):
     beside = {f"{what} = {value}": text for value, text in MEASURED.get(name, {}).items()}
     beside |= {f"{what} = {default}": RELEASED_RATIOS}
     title, metrics = f"Gain ratio against {what}", (*GAIN, "min_max", "learns")
-    return Experiment(title, runs, plots.convergence, metrics, quick=quick, beside=beside)
+    return Experiment(title, runs, plots.convergence, metrics, beside=beside)
 
 
 def constant(name, across, values, unit=1):
     """Return the experiment that varies a constant of the network: value * unit."""
     runs = grid(ON_NETWORKS, {value: released(**{name: value * unit}) for value in values})
-    quick = [key for key in runs if key[1] in values[::4]]
     title = f"Utility of the schemes for different {across.split(' (')[0].lower()}s"
     metrics = ("mean_utility", "excess", UTILITIES)
-    return Experiment(title, runs, plots.against_constant, metrics, across, quick)
+    return Experiment(title, runs, plots.against_constant, metrics, across)
 
 
 def sizes(title, labels, bandwidth, networks):
@@ -192,11 +190,10 @@ def sizes(title, labels, bandwidth, networks):
         for label in labels
         for users, tasks in networks
     }
-    quick = [(label, size) for label in labels[::3] for size in ("3 x 3", "5 x 3")]
     metrics = ("mean_gain_ratio", UTILITIES, *TIMES, "loop_seconds")
     slow = {"optimum by MILP", DESCENT}
     fractions = {key: 0.01 if "100 x 3" in key else 0.1 for key in runs if key[0] in slow}
-    return Experiment(title, runs, plots.scaling, metrics, "users x tasks", quick, fractions)
+    return Experiment(title, runs, plots.scaling, metrics, "users x tasks", fractions)
 
 
 def ablation():
@@ -228,7 +225,7 @@ def ablation():
                 runs[label, f"{users} x 3, {bandwidth}"] = replace(network, **change)
     title, across = "Ablation study of DDLO", "users x tasks, bandwidth"
     metrics = ("mean_gain_ratio", UTILITIES, "loop_seconds", "ms_per_frame")
-    return Experiment(title, runs, plots.dots, metrics, across, list(runs)[:13:6])
+    return Experiment(title, runs, plots.dots, metrics, across)
 
 
 def paper_reading():
@@ -243,7 +240,7 @@ def paper_reading():
         del runs["dual heuristic", network]
     title = "The network as the paper is read: optimal bandwidth, 150 Mbit/s"
     metrics = ("mean_utility", "mean_gain_ratio", "optimal_share", UTILITIES)
-    return Experiment(title, runs, plots.dots, metrics, "bandwidth", list(runs)[-len(labels) :])
+    return Experiment(title, runs, plots.dots, metrics, "bandwidth")
 
 
 def decision_time():
@@ -257,9 +254,8 @@ def decision_time():
     fractions |= {(wall, users): fraction for users, fraction in walls.items()}
     keys = sorted(fractions, key=lambda key: key[1])
     runs = {(label, users): on_network(label, users) for label, users in keys}
-    quick = [(label, users) for label, users in keys if users < (6 if label == wall else 4)]
     title = "Decision time against users and against K"
-    return Experiment(title, runs, plots.decision_time, TIMES, "users", quick, fractions)
+    return Experiment(title, runs, plots.decision_time, TIMES, "users", fractions)
 
 
 def different(users):
@@ -292,9 +288,8 @@ def learning():
         networks[f"{name} for users 1, 2, 3"] = released(**constants)
     runs = {(name, label): run for (label, name), run in grid(labels, networks).items()}
     title, metrics = "DDLO and rules that do not learn", ("mean_gain_ratio",)
-    quick = [(name, label) for name in list(networks)[::6] for label in labels]
     slow = {("30 users", DESCENT): 0.1}
-    return Experiment(title, runs, plots.learning, metrics, "network", quick, slow)
+    return Experiment(title, runs, plots.learning, metrics, "network", slow)
 
 
 def wpmec_sizes():
@@ -307,11 +302,10 @@ def wpmec_sizes():
         for label in labels:
             if users <= ENUMERATED_TASKS or label != "optimum":
                 runs[label, f"{users} x 1"] = wpmec(users, **rules[label])
-    quick = [(label, size) for label in labels[::3] for size in ("5 x 1", "10 x 1")]
     title, fractions = "WPMEC of different sizes", {"optimum": 0.1, DESCENT: 0.1}
     metrics = ("mean_gain_ratio", UTILITIES, "ms_per_frame", "loop_seconds")
     options = {"fractions": fractions, "more_seeds": ONE_DNN}
-    return Experiment(title, runs, plots.scaling, metrics, "devices x tasks", quick, **options)
+    return Experiment(title, runs, plots.scaling, metrics, "devices x tasks", **options)
 
 
 def event(title, fractions, **changes):
@@ -332,8 +326,7 @@ def shared():
     network = on_network(DDLO[0], 30)
     runs = {label: replace(network, **change) for label, change in changes.items()}
     title, metrics = "Shared DNNs with 30 users", (*GAIN[:2], *COSTS)
-    quick = list(runs)[::4]
-    return Experiment(title, runs, metrics=metrics, quick=quick, more_seeds=ONE_DNN)
+    return Experiment(title, runs, metrics=metrics, more_seeds=ONE_DNN)
 
 
 def transfer():
@@ -347,8 +340,8 @@ def transfer():
         for users, run in networks.items():
             runs[label, users] = replace(run, scheme=scheme)
             runs[SMALLEST_LOCAL, users] = run
-    title, quick = "Shared DNNs trained on 3 users", list(runs)[:2]
-    return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "used for", quick)
+    title, metrics = "Shared DNNs trained on 3 users", ("mean_gain_ratio",)
+    return Experiment(title, runs, plots.dots, metrics, "used for")
 
 
 def different_users():
@@ -357,8 +350,8 @@ def different_users():
         name: on_network(DDLO[0], 30, **constants) for name, constants in different(30).items()
     }
     runs = grid((*DDLO, *SHARED, *RECOMBINED, SMALLEST_LOCAL), networks)
-    title, quick = "30 users whose constants differ", list(runs)[:3]
-    return Experiment(title, runs, plots.dots, ("mean_gain_ratio",), "of every three users", quick)
+    title, metrics = "30 users whose constants differ", ("mean_gain_ratio",)
+    return Experiment(title, runs, plots.dots, metrics, "of every three users")
 
 
 def different_sizes():
@@ -369,7 +362,7 @@ def different_sizes():
         runs[f"K = {K}, different sizes"] = released(net_num=K, hidden=hidden_layers(K))
     runs |= make_runs([SMALLEST_LOCAL])
     title, metrics = "DNNs of different sizes", (*GAIN, "min_max", "loop_seconds")
-    return Experiment(title, runs, plots.convergence, metrics, quick=list(runs)[:2])
+    return Experiment(title, runs, plots.convergence, metrics)
 
 
 def hidden_layers(K):
@@ -398,7 +391,7 @@ def budget():
     networks = {"3 x 3": released(), "30 x 3": on_network(DDLO[0], 30)}
     networks["30 x 3, optimal bandwidth"] = replace(networks["30 x 3"], bandwidth="optimal")
     networks["WPMEC, 10 devices"] = wpmec()
-    runs, quick = {}, []
+    runs = {}
     for network, run in networks.items():
         (_, first), *_ = run.networks
         tasks = first.N * first.M
@@ -430,8 +423,7 @@ def budget():
         runs |= {(label, network): replace(run, **change) for label, change in found.items()}
     fractions = {key: 0.1 for key, run in runs.items() if run.scheme}
     title, metrics = "Gain ratio against utilities evaluated per frame", BUDGET
-    quick = [key for key in runs if key[1] == "3 x 3"][::4]
-    return Experiment(title, runs, plots.budget, metrics, "network", quick, fractions)
+    return Experiment(title, runs, plots.budget, metrics, "network", fractions)
 
 
 def changes():
@@ -450,7 +442,7 @@ def changes():
         runs[SMALLEST_LOCAL] = released(**RULES[SMALLEST_LOCAL] | problem)
         title, plot = f"A MUMT with {title}", partial(plots.events, fractions=[0.6])
         metrics = ("mean_gain_ratio", "fall", "frames_to_recover")
-        found[name] = Experiment(title, runs, plot, metrics, quick=list(runs)[:2])
+        found[name] = Experiment(title, runs, plot, metrics)
     return found
 
 
@@ -461,7 +453,7 @@ def other_data():
         for first in (0, 20000)
     }
     runs = grid((*DDLO, SMALLEST_LOCAL), networks)
-    return Experiment("Other data", runs, plots.dots, GAIN[::2], "task sizes", list(runs)[:3])
+    return Experiment("Other data", runs, plots.dots, GAIN[::2], "task sizes")
 
 
 def two_networks():
@@ -509,7 +501,6 @@ EXPERIMENTS = {
     "joint": Experiment(
         "Comparison of schemes with optimal bandwidth",
         make_runs(JOINT, bandwidth="optimal"),
-        quick=JOINT[::2],
     ),
     "paper_reading": paper_reading(),
     "ablation": ablation(),
