@@ -22,7 +22,13 @@ GAIN_RATIOS["y"] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
 SECOND = 1000  # ms, the limit of a decision time in the paper
 LABEL_WIDTH, PITCH = 31, 0.07  # characters of a line; its height relative to that of a plot
 DASHED = (0, (8, 2))
-MORE = ("", "o", "s", "^", "D")  # markers of labels without a style, on the lines of the style file
+MORE = (
+    "none",
+    "o",
+    "s",
+    "^",
+    "D",
+)  # markers of labels without a style, on the lines of the style file
 # Colour, marker and line style. Colours are those of the style file, C0 to C5.
 STYLES = {
     "optimum": ("k", "", "-"),
@@ -35,13 +41,11 @@ STYLES = {
     "shared DNNs, K = 10": ("C2", ">", "--"),
     "shared DNNs, K = 3, recombined": ("C3", "p", "-"),
     "shared DNNs, K = 10, recombined": ("C3", "h", "--"),
-    "order-preserving (DROO), K = 3": ("C1", "^", "-"),
     "order-preserving (DROO), K = 10": ("C1", "v", "--"),
     "order-preserving (DROO), K = N": ("C1", ">", "-."),
     "adaptive K (DROO)": ("C1", "P", ":"),
     "10 nearest neighbours (DROO)": ("C1", "x", "--"),
     "coordinate descent": ("C2", "D", ":"),
-    "linear relaxation": ("C3", "P", "-."),
     "smallest task local": ("k", "d", ":"),
     "best of random decisions": ("C4", "X", "--"),
     "one pass of flips": ("k", "d", "none"),
@@ -69,38 +73,34 @@ AUTHORS = Path(__file__).parent / "authors_record.csv"
 WINDOWS = ((513, 992), (993, 2432), (2433, 4832), (4833, 8000), (8001, 10000))  # whole bins
 
 
-def convergence(rows, curves):
+def convergence(rows, curves, fractions=()):
     """Plot gain ratios against time frames with bands over the seeds; a scheme is a line."""
     learned, named = curves("gain_ratio"), {}
     for label, ratios in learned.items():
         row = rows[rows.label == label].iloc[0]
         fails = row.get("learns", np.nan) < row.seeds
         named[f"{label}: {row.learns:g} of {row.seeds} seeds learn" if fails else label] = ratios
-    figure = new_figure(1.3)
-    axes = figure.add_subplot()
-    data = draw_curves(axes, named)
-    frames = data.to.max()
-    draw_rules(axes, rows[~rows.label.isin(learned)], data)
+    axes = new_figure(1.3).add_subplot()
+    data = draw_curves(axes, named, is_linear=bool(fractions))
+    frames, rules = data.to.max(), rows[~rows.label.isin(learned)]
+    for row, style in zip(rules.itertuples(), styles_of(rules.label)):
+        ratio = row.mean_gain_ratio
+        axes.axhline(ratio, label=row.label, clip_on=False, **style)
+        data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
     if data["mean"].notna().any():  # an optimum is known
-        gain_ratio_axis(axes.yaxis, data["mean"].min(), data["mean"].max())
-    begin = frames - rows.test_frames.max() + 0.5
-    axes.axvline(begin, color="0.5", linestyle=DASHED, label="test begins")
-    legend(figure, axes)
-    return figure, data
+        gain_ratio_axis(axes.yaxis, data["mean"])
+    for fraction in fractions:
+        axes.axvline(fraction * frames, color="0.5", linestyle=DASHED)
+    if not fractions:
+        begin = frames - rows.test_frames.max() + 0.5
+        axes.axvline(begin, color="0.5", linestyle=DASHED, label="test begins")
+    legend(axes.figure, axes)
+    return axes.figure, data
 
 
 def events(rows, curves, fractions):
-    """Plot gain ratios against time frames, and a line at each event, at fractions of the frames."""
-    figure = new_figure(1.2)
-    axes = figure.add_subplot()
-    learned = curves("gain_ratio")
-    data = draw_curves(axes, learned, is_linear=True)
-    draw_rules(axes, rows[~rows.label.isin(learned)], data)
-    for fraction in fractions:
-        axes.axvline(fraction * data.to.max(), color="0.5", linestyle=DASHED)
-    gain_ratio_axis(axes.yaxis)
-    legend(figure, axes)
-    return figure, data
+    """Plot `convergence` with a line at each event, at fractions of the frames."""
+    return convergence(rows, curves, fractions)
 
 
 def recorded(rows, curves):
@@ -110,41 +110,38 @@ def recorded(rows, curves):
     from .tables import interval
 
     ((label, ratios),) = learned = curves("gain_ratio").items()
-    authors, frames = pd.read_csv(AUTHORS), ratios.shape[1]
-    figure = new_figure(1.1)
-    axes = figure.add_subplot()
+    authors, lines = pd.read_csv(AUTHORS), []
+    axes = new_figure(1.1).add_subplot()
     data = draw_curves(axes, dict(learned), is_linear=True)
     axes.plot(authors.to_frame, authors["mean"], "k.", label="authors' run")
-    lines = []
+    gain_ratio_axis(axes.yaxis, pd.concat([authors["mean"], data["mean"]]))
+    legend(axes.figure, axes)
     for begin, end in WINDOWS:
-        part = authors[(authors.from_frame >= begin) & (authors.to_frame <= end)]
+        part = authors[authors.from_frame.between(begin, end)]
         bins = part.to_frame - part.from_frame + 1
         mean, share = (np.average(part[k], weights=bins) for k in ("mean", "optimal_share"))
-        place = {"from": begin, "to": end}
-        lines.append(place | {"label": "authors' run", "mean": mean, "optimal_share": share})
-        known = ratios[:, begin - 1 : end] if end <= frames else np.full((1, 1), np.nan)
-        mean, ci95 = interval(known.mean(axis=1))
-        share = np.mean(known > 1 - 1e-7)  # the curves are float32
-        ours = {"label": label, "mean": mean, "ci95": ci95, "optimal_share": share}
-        lines.append(place | ours)
-    worst = min(data["mean"].min(), authors["mean"].min())
-    gain_ratio_axis(axes.yaxis, worst, max(authors["mean"].max(), data["mean"].max()))
-    legend(figure, axes)
-    return figure, pd.DataFrame(lines)
+        line = {"from": begin, "to": end, "label": "authors' run", "mean": mean}
+        lines.append(line | {"optimal_share": share})
+        if end <= ratios.shape[1]:
+            known = ratios[:, begin - 1 : end]
+            mean, ci95 = interval(known.mean(axis=1))
+            share = np.mean(known > 1 - 1e-7)  # the curves are float32
+            line |= {"label": label, "mean": mean, "ci95": ci95, "optimal_share": share}
+            lines.append(line)
+    return axes.figure, pd.DataFrame(lines)
 
 
 def training_cost(rows, curves):
     """Plot the training cost of each DNN against training steps, averaged over the seeds."""
     (costs,) = curves("costs").values()
-    figure = new_figure(1.1)
-    axes = figure.add_subplot()
+    axes = new_figure(1.1).add_subplot()
     named = {f"DNN {k + 1}": costs[:, k] for k in range(costs.shape[1])}
     data = draw_curves(axes, named, "Training step", first=1)
     if costs.size:  # runs may end before the first training step
         log_axis(axes.yaxis)
     axes.set_ylabel("Training cost (cross-entropy, nats)")
-    legend(figure, axes)
-    return figure, data
+    legend(axes.figure, axes)
+    return axes.figure, data
 
 
 def schemes(rows, curves):
@@ -152,15 +149,16 @@ def schemes(rows, curves):
 
     Without a known optimum the mean utility replaces the gain ratio.
     """
-    figure, (axes, time), place = rows_figure(rows.label, 0.45, 2, width_ratios=(5, 4))
+    (figure, (axes, time)), place = rows_figure(rows.label, 2), -np.arange(len(rows))
+    mean = interval_label(rows.seeds)
     if rows.mean_gain_ratio.notna().any():
         low = rows.gain_ratio_5th_percentile
         axes.hlines(place, low, rows.mean_gain_ratio, color="0.7")
-        intervals(axes, rows, place, label=f"mean, {interval_label(rows.seeds)}")
+        intervals(axes, rows, place, label=f"mean, {mean}")
         axes.plot(low, place, "k<", fillstyle="none", label="5th percentile")
         gain_ratio_axis(axes.xaxis)
     else:
-        intervals(axes, rows, place, "mean_utility", label=interval_label(rows.seeds))
+        intervals(axes, rows, place, "mean_utility", label=mean)
         axes.set_xlabel(utility_label(rows))
     time.plot(rows.ms_per_frame, place, "ks", label="decision time, batch size 1")
     batched = rows.ms_per_frame_batched
@@ -174,8 +172,6 @@ def schemes(rows, curves):
 
 def against_constant(rows, curves):
     """Plot each scheme's mean utility, and its excess over the optimum, against a constant."""
-    from matplotlib.ticker import NullLocator
-
     figure = new_figure(2.1)
     utility, excess = figure.subplots(2, 1, sharex=True)
     draw_lines(utility, rows, "value", "mean_utility")
@@ -185,26 +181,22 @@ def against_constant(rows, curves):
     excess.set_yscale("symlog", linthresh=0.01, linscale=0.5)
     excess.set_ylim(bottom=-0.002)
     excess.set_yticks([0, 0.01, 0.1, 1, 10, 100], ["0", "0.01", "0.1", "1", "10", "100"])
-    x = sorted(set(rows.value))
-    if x[0] > 0 and x[-1] > 4 * x[0]:
-        excess.set_xscale("log")
-        excess.xaxis.set_minor_locator(NullLocator())
-    excess.set_xticks(x, [f"{value:g}" for value in x])
+    ticks(excess, rows.value)
     excess.set_xlabel(rows.attrs["across"])
     legend(figure, utility)
     return figure, rows
 
 
-def dots(rows, curves, styles=None):
+def dots(rows, curves):
     """Plot gain ratios in a row per label and a style per value, such as the network."""
     labels = list(dict.fromkeys(rows.label))
-    figure, (axes,), place = rows_figure(labels, 0.4)
-    value_styles = styles or cycle({"color": f"C{k}", "marker": "os^DvP"[k]} for k in range(6))
-    for (value, group), style in zip(rows.groupby("value", sort=False), value_styles):
-        at = [place[labels.index(label)] for label in group.label]
-        intervals(axes, group, at, label=value, **style)
+    figure, (axes,) = rows_figure(labels)
+    for k, (value, group) in enumerate(rows.groupby("value", sort=False)):
+        style = STYLES.get(value) or {"color": f"C{k % 6}", "marker": "os^DvP"[k % 6]}
+        style = style | {"fillstyle": ("full", "none")[k % 2]}
+        intervals(axes, group, -group.label.map(labels.index), label=value, **style)
     gain_ratio_axis(axes.xaxis)
-    legend(figure, axes, title=None if styles else rows.attrs["across"])
+    legend(figure, axes, title=None if value in STYLES else rows.attrs["across"])
     return figure, rows
 
 
@@ -214,16 +206,11 @@ def learning(rows, curves):
     The labels are the networks, the values the schemes. A network is shaded where DDLO's interval is
     above all rules: lightly if only for the last K, darker for all.
     """
-    schemes = list(dict.fromkeys(rows.value))
-    learners = [scheme for scheme in schemes if scheme.startswith("DDLO")]
-    styles = [STYLES[scheme] | {"linestyle": "none"} for scheme in schemes]
-    styles[schemes.index(learners[-1])]["fillstyle"] = "none"
-    figure, data = dots(rows, curves, styles)
+    figure, data = dots(rows, curves)
     for row, (_, group) in enumerate(rows.groupby("label", sort=False)):
-        group = group.set_index("value")
-        rules = group.mean_gain_ratio.drop(learners).max()
-        learned = group.loc[group.index.isin(learners)]
-        ahead = learned.mean_gain_ratio - learned.mean_gain_ratio_ci95.fillna(0) > rules
+        low = (group.mean_gain_ratio - group.mean_gain_ratio_ci95.fillna(0)).set_axis(group.value)
+        learns = low.index.str.startswith("DDLO")
+        ahead = low[learns] > low[~learns].max()  # rules have no interval
         if ahead.any():
             shade = "0.85" if ahead.all() else "0.94"
             figure.axes[0].axhspan(-row - 0.5, 0.5 - row, color=shade, zorder=0, linewidth=0)
@@ -237,7 +224,7 @@ def decision_time(rows, curves):
     draw_lines(by_users, rows[rows.label.isin(STYLES)], "value", "ms_per_frame")
     by_users.axhline(SECOND, color="0.5", label="one second")
     log_axis(by_users.yaxis)
-    by_users.set_xticks(sorted(set(rows.value)))
+    ticks(by_users, rows.value)
     by_users.set_xlabel("Users, with 3 tasks each")
     learned = rows[rows.label.str.startswith("DDLO")]
     learned = learned.assign(K=learned.label.str.extract(r"K = (\d+)$", expand=False).astype(int))
@@ -260,16 +247,15 @@ def budget(rows, curves):
     """
     networks = list(dict.fromkeys(rows.value))
     figure = new_figure(0.9 * len(networks) + 0.3)
-    panels = np.atleast_1d(figure.subplots(len(networks), 1, sharex=True))
+    panels = figure.subplots(len(networks), 1, sharex=True, squeeze=False)[:, 0]
     for axes, network in zip(panels, networks):
         group = rows[(rows.value == network) & (rows.candidates_per_frame > 0)]
-        time = group.ms_per_utility.median()
-        families = group.assign(label=[label.split(":")[0] for label in group.label])
+        families = group.assign(label=group.label.str.split(":").str[0])
         draw_lines(axes, families, "candidates_per_frame", "mean_gain_ratio")
-        axes.set_title(f"{network}: {1000 * time:.2g} us per utility")
+        axes.set_title(f"{network}: {1000 * group.ms_per_utility.median():.2g} us per utility")
         gain_ratio_axis(axes.yaxis)
-    log_axis(panels[-1].xaxis)
-    panels[-1].set_xlabel("Utilities evaluated per frame")
+    log_axis(axes.xaxis)
+    axes.set_xlabel("Utilities evaluated per frame")
     legend(figure, panels[0])
     return figure, rows
 
@@ -280,27 +266,23 @@ def scaling(rows, curves):
     From the top: gain ratio, decision time, time to decide and learn all frames. The values of the rows
     are "users x tasks".
     """
-    from matplotlib.ticker import NullLocator
-
-    sizes = np.array([[int(count) for count in value.split(" x ")] for value in rows.value])
-    each = "tasks" if sizes[0, 1] > 1 else "task"
-    names = (f"Users, {{}} {each} each", "Tasks of {} users")
-    others = sizes[0][::-1]  # the first size is on both axes
-    shown = [axis for axis in (0, 1) if len(set(sizes[:, axis])) > 1] or [0]
+    sizes = rows.value.str.split(" x ", expand=True).astype(int)
+    sized = rows.assign(users=sizes[0], tasks=sizes[1])
+    users, tasks = sizes.iloc[0]  # the first size is on both axes
+    names = {
+        "users": f"Users, {tasks} {'tasks' if tasks > 1 else 'task'} each",
+        "tasks": f"Tasks of {users} users",
+    }
+    shown = [axis for axis in names if sized[axis].nunique() > 1] or ["users"]
     figure = new_figure(2.8)
     panels = figure.subplots(3, len(shown), sharex="col", sharey="row", squeeze=False)
-    metrics = ("mean_gain_ratio", "ms_per_frame", "loop_seconds")
     for axis, column in zip(shown, panels.T):
-        on_axis = rows.assign(size=sizes[:, axis])[sizes[:, 1 - axis] == others[axis]]
-        for axes, metric in zip(column, metrics):
+        on_axis = sized[sized.tasks == tasks if axis == "users" else sized.users == users]
+        for axes, metric in zip(column, ("mean_gain_ratio", "ms_per_frame", "loop_seconds")):
             if metric in rows:
-                draw_lines(axes, on_axis, "size", metric)
-        ticks = sorted(set(on_axis["size"]))
-        if ticks[-1] > 10 * ticks[0]:
-            column[-1].set_xscale("log")
-            column[-1].xaxis.set_minor_locator(NullLocator())
-        column[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        column[-1].set_xlabel(names[axis].format(others[axis]))
+                draw_lines(axes, on_axis, axis, metric)
+        ticks(axes, on_axis[axis])
+        axes.set_xlabel(names[axis])
     for axes in panels[0]:
         gain_ratio_axis(axes.yaxis)
         axes.label_outer()
@@ -315,24 +297,21 @@ def scaling(rows, curves):
 # Shared by the plots
 
 
-def rows_figure(labels, rest, panels=1, **options):
-    """Return a figure with a row per label, its panels, and the places of the rows from the top.
-
-    `rest` is the height of all but the rows, relative to that of a plot.
-    """
+def rows_figure(labels, panels=1):
+    """Return a figure with a row per label, at 0, -1, ..., and its panels."""
     texts = [fill(label, LABEL_WIDTH, break_on_hyphens=False) for label in labels]
     lines = max(text.count("\n") for text in texts) + 1
     pitch = PITCH * (0.3 + 0.7 * lines)  # lines of one label are closer than labels
-    figure, place = new_figure(rest + pitch * len(labels)), -np.arange(len(labels))
-    axes = figure.subplots(1, panels, sharey=True, squeeze=False, **options)[0]
-    axes[0].set_yticks(place, texts, linespacing=1)
+    figure, ratios = new_figure(0.45 + pitch * len(labels)), (5, 4)[:panels]
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False, width_ratios=ratios)[0]
+    axes[0].set_yticks(-np.arange(len(labels)), texts, linespacing=1)
     axes[0].set_ylim(0.5 - len(labels), 0.5)
-    return figure, axes, place
+    return figure, axes
 
 
 def intervals(axes, rows, place, metric="mean_gain_ratio", **style):
     """Draw a metric of a summary with its 95 % interval, in rows at these places."""
-    style = {"color": "k", "marker": "o", "linestyle": "none"} | style
+    style = {"color": "k", "marker": "o"} | style | {"linestyle": "none"}
     axes.errorbar(rows[metric], place, xerr=half_width(rows, metric), **style)
 
 
@@ -347,28 +326,25 @@ def draw_lines(axes, rows, x, metric, factor=1):
 
 def styles_of(labels):
     """Return a style for each label, in their order."""
-    from matplotlib import rcParams
+    from matplotlib import cycler, rcParams
 
-    others = cycle(
-        style | {"marker": marker} for marker in MORE for style in rcParams["axes.prop_cycle"]
-    )
+    others = cycle(cycler(marker=MORE) * rcParams["axes.prop_cycle"])
     return [STYLES.get(label) or next(others) for label in dict.fromkeys(labels)]
 
 
-def gain_ratio_axis(axis, worst=None, best=1):
+def gain_ratio_axis(axis, ratios=None):
     """Label an axis of gain ratios, logarithmic in their distance to 1: good ones differ by little.
 
-    It shows ratios from `worst`, by default from all that are drawn, to `best`.
+    It shows the range of `ratios`, by default from all that are drawn to 1.
     """
-    from matplotlib.ticker import FixedLocator
-
-    name = axis.axis_name
+    name, best = axis.axis_name, 1
     getattr(axis.axes, f"set_{name}scale")("function", functions=(nearness, inverse_nearness))
-    low = min(0.5, *axis.get_view_interval()) if worst is None else 1.3 * worst - 0.3
-    high = inverse_nearness(nearness(best) + 0.25)
-    getattr(axis.axes, f"set_{name}lim")(low, high)
-    axis.set_major_locator(FixedLocator(GAIN_RATIOS[name]))
+    low = min(0.5, *axis.get_view_interval())
+    if ratios is not None:
+        low, best = 1.3 * ratios.min() - 0.3, ratios.max()
+    axis.set_ticks(GAIN_RATIOS[name])
     axis.set_major_formatter("{x:g}")
+    getattr(axis.axes, f"set_{name}lim")(low, inverse_nearness(nearness(best) + 0.25))
     axis.set_label_text("Gain ratio")
 
 
@@ -384,13 +360,20 @@ def inverse_nearness(place):
 
 def log_axis(axis):
     """Make an axis logarithmic, with a moderate number of labels."""
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
-    axis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.get_major_locator().set_params(subs=(1, 2, 5) if high < 50 * low else (1,))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
+def ticks(axes, values):
+    """Have ticks at all values on the horizontal axis; it is logarithmic if they differ much."""
+    values = sorted(set(values))
+    if values[-1] > 10 * values[0] > 0:
+        axes.set_xscale("log")
+        axes.xaxis.minorticks_off()
+    axes.set_xticks(values, [f"{value:g}" for value in values])
 
 
 def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=False):
@@ -400,7 +383,6 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
     Returns the data drawn: label, from and to (the steps of a bin), mean, low and high.
     """
     import pandas as pd
-    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     from .tables import interval
 
@@ -423,28 +405,19 @@ def draw_curves(axes, curves, label="Time frame", first=FIRST_BIN, is_linear=Fal
         data.append(pd.DataFrame({"label": name} | columns))
     if is_linear:
         axes.set_xlim(0, steps)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.locator_params("x", nbins=5)
         axes.xaxis.set_major_formatter("{x:,.0f}")
     elif steps:  # runs may end before the first training step
         axes.set_xscale("log")
-        ticks = [factor * 10**power for power in range(6) for factor in (1, 3)]
-        ticks = [tick for tick in ticks if ends[0] <= tick <= 0.4 * steps] + [steps]
-        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlim(ends[0], max(steps, ends[0] + 1))
+        round_ones = [factor * 10**power for power in range(6) for factor in (1, 3)]
+        shown = [step for step in round_ones if ends[0] <= step <= 0.4 * steps] + [steps]
+        axes.set_xticks(shown, [f"{step:,}" for step in shown])
+        axes.xaxis.set_minor_formatter("")
+        axes.margins(x=0)
     axes.set_xlabel(label)
     if max(seeds) >= FEW:
         axes.fill_between([], [], [], color="k", alpha=0.2, label=interval_label(seeds))
     return pd.concat(data, ignore_index=True)
-
-
-def draw_rules(axes, rules, data):
-    """Draw the mean gain ratio of each rule as a line, and append it to the data of the curves."""
-    frames = data.to.max()
-    for row, style in zip(rules.itertuples(), styles_of(rules.label)):
-        ratio = row.mean_gain_ratio
-        axes.axhline(ratio, label=row.label, clip_on=False, **style)
-        data.loc[len(data)] = {"label": row.label, "from": 1, "to": frames, "mean": ratio}
 
 
 def half_width(rows, metric):
