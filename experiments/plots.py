@@ -19,16 +19,8 @@ FEW = 3  # seeds; plots show no interval of fewer, because it is too wide
 LEAST = 1e-4  # added to the distance of a gain ratio to 1, so that 1 has a place on the axis
 GAIN_RATIOS = {"x": (0.5, 0.9, 0.99, 0.999, 1)}  # ticks
 GAIN_RATIOS["y"] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
-SECOND = 1000  # ms, the limit of a decision time in the paper
-LABEL_WIDTH, PITCH = 31, 0.07  # characters of a line; its height relative to that of a plot
 DASHED = (0, (8, 2))
-MORE = (
-    "none",
-    "o",
-    "s",
-    "^",
-    "D",
-)  # markers of labels without a style, on the lines of the style file
+MORE = ("none", "o", "s", "^", "D")  # markers of other labels, on the lines of the style file
 # Colour, marker and line style. Colours are those of the style file, C0 to C5.
 STYLES = {
     "optimum": ("k", "", "-"),
@@ -222,7 +214,7 @@ def decision_time(rows, curves):
     figure = new_figure(2.1)
     by_users, by_K = figure.subplots(2, 1)
     draw_lines(by_users, rows[rows.label.isin(STYLES)], "value", "ms_per_frame")
-    by_users.axhline(SECOND, color="0.5", label="one second")
+    by_users.axhline(1000, color="0.5", label="one second")  # the limit in the paper
     log_axis(by_users.yaxis)
     ticks(by_users, rows.value)
     by_users.set_xlabel("Users, with 3 tasks each")
@@ -299,9 +291,9 @@ def scaling(rows, curves):
 
 def rows_figure(labels, panels=1):
     """Return a figure with a row per label, at 0, -1, ..., and its panels."""
-    texts = [fill(label, LABEL_WIDTH, break_on_hyphens=False) for label in labels]
+    texts = [fill(label, 31, break_on_hyphens=False) for label in labels]
     lines = max(text.count("\n") for text in texts) + 1
-    pitch = PITCH * (0.3 + 0.7 * lines)  # lines of one label are closer than labels
+    pitch = 0.07 * (0.3 + 0.7 * lines)  # lines of one label are closer than labels
     figure, ratios = new_figure(0.45 + pitch * len(labels)), (5, 4)[:panels]
     axes = figure.subplots(1, panels, sharey=True, squeeze=False, width_ratios=ratios)[0]
     axes[0].set_yticks(-np.arange(len(labels)), texts, linespacing=1)

@@ -6,29 +6,27 @@ from scipy import stats
 
 from .runs import released
 
-# Metrics in tables: heading, factor, digits and unit.
+# Metrics in tables: heading, digits and unit.
 FORMATS = {
-    "mean_gain_ratio": ("mean gain ratio", 1, 4, ""),
-    "gain_ratio_5th_percentile": ("5th percentile", 1, 4, ""),
-    "optimal_share": ("optimal decisions", 100, 1, " %"),
-    "mean_utility": ("mean utility", 1, 2, ""),  # the unit is the network's
-    "excess": ("above the optimum", 100, 2, " %"),
-    "last_cost": ("training cost, last fifth (nats)", 1, 4, ""),
-    "ms_per_frame": ("ms per frame, batch size 1", 1, 0, ""),
-    "ms_per_frame_batched": ("ms per frame, batched", 1, 0, ""),
-    "loop_seconds": ("seconds to decide and learn all frames", 1, 2, ""),
-    "ms_per_utility": ("ms per utility", 1, 0, ""),
-    "fall": ("fall", 1, 4, ""),
-    "frames_to_recover": ("frames to recover", 1, 0, ""),
-    "candidates_per_frame": ("utilities per frame", 1, 1, ""),
-    "ms_per_training_step": ("ms per training step", 1, 0, ""),
-    "min_max": ("min and max over seeds", 1, 4, ""),
-    "learns": ("seeds that learn", 1, 0, ""),
+    "mean_gain_ratio": ("mean gain ratio", 4, ""),
+    "gain_ratio_5th_percentile": ("5th percentile", 4, ""),
+    "optimal_share": ("optimal decisions", 1, " %"),
+    "mean_utility": ("mean utility", 2, ""),  # the unit is the network's
+    "excess": ("above the optimum", 2, " %"),
+    "last_cost": ("training cost, last fifth (nats)", 4, ""),
+    "ms_per_frame": ("ms per frame, batch size 1", 0, ""),
+    "ms_per_frame_batched": ("ms per frame, batched", 0, ""),
+    "loop_seconds": ("seconds to decide and learn all frames", 2, ""),
+    "ms_per_utility": ("ms per utility", 0, ""),
+    "fall": ("fall", 4, ""),
+    "frames_to_recover": ("frames to recover", 0, ""),
+    "candidates_per_frame": ("utilities per frame", 1, ""),
+    "ms_per_training_step": ("ms per training step", 0, ""),
+    "min_max": ("min and max over seeds", 4, ""),
+    "learns": ("seeds that learn", 0, ""),
 }
 SHARES = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")  # in [0, 1]
 UTILITIES = "candidates_per_frame"
-BESIDE = "released package's DNNs, single runs"
-LEAST_FRAMES = 20000  # of the run, to say whether a seed learns
 
 
 def table(suite, results):
@@ -40,14 +38,12 @@ def table(suite, results):
     """
     lines = []
     for name, rows in suite.items():
-        for label, value, runs in rows:
-            for run in runs:
-                is_released = run == released(frames=run.frames, seed=run.seed)
-                line = {"experiment": name, "label": label, "value": value, "seed": run.seed}
-                line |= {"is_released": is_released, "frames": run.frames}
-                found = results[run]
-                metrics, error = ({}, found) if isinstance(found, str) else (found, "")
-                lines.append(line | metrics | {"error": error})
+        for label, value, run in ((*row, run) for *row, runs in rows for run in runs):
+            line = {"experiment": name, "label": label, "value": value, "seed": run.seed}
+            line["is_released"] = run == released(frames=run.frames, seed=run.seed)
+            line["frames"], found = run.frames, results[run]
+            found = {"error": found} if isinstance(found, str) else found | {"error": ""}
+            lines.append(line | found)
     return pd.DataFrame(lines)
 
 
@@ -71,24 +67,23 @@ def summary(runs):
     Further columns: seeds and failed, numbers of runs; min and max of SHARES; unit; and learns, the
     number of seeds above the best fixed decision, for runs as long as the released one.
     """
-    rows = []
-    metrics = [name for name in FORMATS if name in runs]
+    rows, metrics = [], [name for name in FORMATS if name in runs]
     for (label, value), group in runs.groupby(["label", "value"], sort=False, dropna=False):
         done = group[group.error == ""]
         row = {"label": label, "value": value, "is_released": group.is_released.all()}
         row |= {"seeds": len(done), "failed": len(group) - len(done)}
-        row["test_frames"] = done.test_frames.max() if len(done) else 0
-        row["unit"] = done.unit.iloc[0] if "unit" in done and len(done) else ""
+        row["test_frames"] = done.test_frames.max()
+        row["unit"] = done.unit.iloc[0] if len(done) else ""
         for name in metrics:
             known = done[name].dropna()
             mean, ci95 = interval(known) if len(known) else (np.nan, np.nan)
             row |= {name: mean, f"{name}_ci95": float(ci95)}
             if name in SHARES:
                 row |= {f"{name}_min": known.min(), f"{name}_max": known.max()}
-        ratio = done.get("mean_gain_ratio", pd.Series(dtype=float))
-        if "fixed_gain_ratio" in done and (group.frames >= LEAST_FRAMES).all():
-            known = done.fixed_gain_ratio.notna().any()
-            row["learns"] = (ratio > done.fixed_gain_ratio).sum() if known else np.nan
+        if "fixed_gain_ratio" in runs and (group.frames >= 20000).all():
+            known = done.dropna(subset="fixed_gain_ratio")
+            learned = known.mean_gain_ratio > known.fixed_gain_ratio
+            row["learns"] = learned.sum() if len(known) else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -98,18 +93,20 @@ def text(row, metric):
 
     Where the interval of a share leaves 0 to 1, least and greatest take its place.
     """
-    _, factor, digits, unit = FORMATS[metric]
     if metric == "min_max":
-        least, most = row.get("mean_gain_ratio_min"), row.get("mean_gain_ratio_max")
+        least, most = row.mean_gain_ratio_min, row.mean_gain_ratio_max
         return f"{least:.4f} {most:.4f}" if row.seeds else "-"
+    _, digits, unit = FORMATS[metric]
+    mean, ci95 = row[metric], row.get(f"{metric}_ci95")
+    if np.isnan(mean):
+        return "-"
     if metric == "learns":
-        known = row.seeds and not np.isnan(row.get("learns", np.nan))
-        return f"{row.learns:g} of {row.seeds}" if known else "-"
-    mean, ci95 = row.get(metric, np.nan), row.get(f"{metric}_ci95", np.nan)
-    if not np.isfinite(mean):
-        return "-" if np.isnan(mean) else "not with all seeds"
+        return f"{mean:g} of {row.seeds}"
     if metric.startswith("ms_"):
         return "< 0.001" if mean < 0.001 else f"{mean:.2g}" if mean < 100 else f"{mean:.0f}"
+    if np.isinf(mean):
+        return "not with all seeds"
+    factor = 100 if unit == " %" else 1
     if metric in SHARES and (mean - ci95 < 0 or mean + ci95 > 1):
         least, most = (factor * row[f"{metric}_{end}"] for end in ("min", "max"))
         return f"{least:.{digits}f} to {most:.{digits}f}{unit}"
@@ -120,8 +117,10 @@ def text(row, metric):
 
 def heading(metric, rows):
     """Return the heading of a metric; that of utilities has the unit if all networks share it."""
-    units = set(rows[rows.seeds > 0].unit) if metric == "mean_utility" else {""}
-    return FORMATS[metric][0] + (f" ({units.pop()})" if len(units) == 1 and units != {""} else "")
+    title, units = FORMATS[metric][0], set(rows[rows.seeds > 0].unit)
+    if metric == "mean_utility" and len(units) == 1 and units != {""}:
+        return f"{title} ({units.pop()})"
+    return title
 
 
 def tables(experiment, runs):
@@ -135,13 +134,14 @@ def tables(experiment, runs):
             for name in metrics
             if name != UTILITIES
         }
-    lines, beside = [], "learns" in metrics and experiment.beside
+    headings, lines = ["", *(heading(name, rows) for name in metrics)], []
     for _, row in rows.iterrows():
         label = f"{row.label} (as released)" if row.is_released and "=" in row.label else row.label
         lines.append([label, *(text(row, name) for name in metrics)])
-        if beside:
-            lines[-1].append(beside.get(row.label, ""))
-    headings = ["", *(heading(name, rows) for name in metrics), *([BESIDE] if beside else [])]
+    if "learns" in metrics and experiment.beside:
+        headings.append("released package's DNNs, single runs")
+        for line, label in zip(lines, rows.label):
+            line.append(experiment.beside.get(label, ""))
     return {"": markdown_table(headings, lines)}
 
 
@@ -173,9 +173,8 @@ def page(experiments, table, about):
     lines = ["# Results of the experiments", "", about, ""]
     failed = table[table.error != ""]
     if len(failed):
-        lines += ["**Runs that failed:**", ""]
-        lines += [f"- {row.label}, seed {row.seed}: {row.error}" for row in failed.itertuples()]
-        lines.append("")
+        failures = [f"- {row.label}, seed {row.seed}: {row.error}" for row in failed.itertuples()]
+        lines += ["**Runs that failed:**", "", *failures, ""]
     for name, runs in table.groupby("experiment", sort=False):
         for title, lines_of_table in tables(experiments[name], runs).items():
             title = ": ".join(filter(None, (experiments[name].title, title)))
