@@ -6,7 +6,6 @@ python -m tools.decide --model results/ten/model --task-sizes sizes.csv
 import csv
 import sys
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -60,12 +59,11 @@ def load(options):
     for symbol, name in {"N": "users", "M": "tasks"}.items():
         if getattr(o, name) is not None:
             constants[symbol] = checks.integer(name, getattr(o, name))
-        elif symbol not in constants:
-            raise ValueError(f"no number of {name} in {path}: give --users and --tasks")
     try:
         network = kind(**constants)
     except TypeError as error:
-        raise ValueError(f"{path} is not from main.py: {error}") from error
+        message = f"{path} must be from main.py, or give --users and --tasks: {error}"
+        raise ValueError(message) from error
     if net.shared not in (None, network.N):
         if o.uplink is None:
             uplink = 8 * np.mean(network.uplink_bandwidth) * network.N / net.shared
@@ -75,32 +73,31 @@ def load(options):
     return DDLO(net, network, bool(saved.get("recombine")))
 
 
-def parse(block, tasks, counts):
-    """Return the task sizes in numbered lines by number, a dict; report bad lines, and count all."""
-    found = {}
+def parse(block, tasks):
+    """Return the task sizes in numbered lines by number, and the number of bad lines, reported."""
+    found, refused = {}, 0
     for number, line in block:
         try:
-            found[number] = parse_sizes(line, tasks, number)
+            sizes = parse_sizes(line, tasks, number)
         except ValueError as error:
             print(error, file=sys.stderr)
-            counts["refused"] += 1
-    for sizes in found.values():
-        counts["header" if sizes is None else "decided" if sizes else "empty"] += 1
-    return {number: sizes for number, sizes in found.items() if sizes}
+            refused += 1
+        else:
+            if sizes:  # neither empty nor a header
+                found[number] = sizes
+    return found, refused
 
 
 def warn_if_outside(ddlo, numbers, states):
     """Report the first size outside the range in training, if there is one; return whether."""
     net, network = ddlo.net, ddlo.network
-    limits = net.scale.low, net.scale.high
-    if net.shared:  # of one user's sizes, which come first
-        limits = (np.broadcast_to(limit, net.layers[0][0])[: network.M] for limit in limits)
-        limits = (np.tile(limit, network.N) for limit in limits)
-    low, high = (np.broadcast_to(limit, states.shape) for limit in limits)
+    sizes = states.reshape(-1, network.N, network.M) if net.shared else states
+    limits = (np.broadcast_to(each, net.layers[0][0]) for each in (net.scale.low, net.scale.high))
+    low, high = (limit[: sizes.shape[-1]] for limit in limits)  # inputs may have more than sizes
     margin = (high - low) / 200  # sizes in text are rounded
-    outside = np.argwhere((states < low - margin) | (states > high + margin))
-    for i, j in outside[:1]:
-        size, limits = f"{states[i, j]:g} MB", f"{low[i, j]:g} to {high[i, j]:g} MB"
+    outside = np.argwhere((sizes < low - margin) | (sizes > high + margin))
+    for i, *_, j in outside[:1]:
+        size, limits = f"{sizes[*outside[0]]:g} MB", f"{low[j]:g} to {high[j]:g} MB"
         message = f"line {numbers[i]}: {size} is outside the range in training, {limits}"
         print(f"{message}; no further warnings", file=sys.stderr)
     return len(outside) > 0
@@ -110,32 +107,29 @@ def main(options):
     """Print the decisions; raise ValueError or OSError for invalid input, bad lines at the end."""
     ddlo, path = load(options), options.task_sizes
     network, N, M = ddlo.network, ddlo.network.N, ddlo.network.M
-    source = open_lines(path and Path(path), N * M)
-    writer, counts, warned = csv.writer(sys.stdout, lineterminator="\n"), Counter(), False
+    writer, decided, refused, warned = csv.writer(sys.stdout, lineterminator="\n"), 0, 0, False
+    lines = open_lines(path and Path(path), N * M)
     # MemoryDNN would also warn of the range.
-    with source as lines, warnings.catch_warnings(action="ignore", category=UserWarning):
+    with lines as lines, warnings.catch_warnings(action="ignore", category=UserWarning):
         x = (f"x_{n + 1}_{m + 1}" for n in range(N) for m in range(M))
         writer.writerow(["line", *x, "Q", *(f"c_{n + 1}" for n in range(N))])
         sys.stdout.flush()  # a program that reads this may wait for it before it sends a line
         numbered = enumerate(lines, start=1)
         while block := list(islice(numbered, 1 if path is None else BLOCK)):
-            if frames := parse(block, N * M, counts):
-                states = np.array(list(frames.values()))
-                warned = warned or warn_if_outside(ddlo, list(frames), states)
-                x = ddlo.decide(states)[1]
-                Q, c = network.compute_Q(states, x), network.bandwidth_allocation(states, x)
-                rows = zip(frames, x.tolist(), Q.tolist(), c.tolist())
-                writer.writerows([number, *x, q, *c] for number, x, q, c in rows)
-                sys.stdout.flush()
-    skipped = ["a header"] * counts["header"]
-    skipped += [counted(counts["empty"], "empty line")] * (counts["empty"] > 0)
-    if skipped:
-        print("skipped:", " and ".join(skipped), file=sys.stderr)
-    refused = f"{counted(counts['refused'], 'line')} refused" if counts["refused"] else ""
-    if not counts["decided"]:
-        raise ValueError(f"no line decided: {refused or 'the input has no task sizes'}")
-    if refused:
-        raise ValueError(f"{refused}, {counts['decided']} decided")
+            frames, bad = parse(block, N * M)
+            refused += bad
+            if not frames:
+                continue
+            decided += len(frames)
+            states = np.array(list(frames.values()))
+            warned = warned or warn_if_outside(ddlo, list(frames), states)
+            x = ddlo.decide(states)[1]
+            Q, c = network.compute_Q(states, x), network.bandwidth_allocation(states, x)
+            rows = zip(frames, x.tolist(), Q.tolist(), c.tolist())
+            writer.writerows([number, *x, q, *c] for number, x, q, c in rows)
+            sys.stdout.flush()
+    if refused or not decided:
+        raise ValueError(f"{counted(refused, 'line')} refused, {decided} decided")
 
 
 if __name__ == "__main__":

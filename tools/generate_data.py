@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ddlo import checks
 from ddlo.bandwidth import Sharing, make_network
 from ddlo.command_line import command_line, counted
 from ddlo.data import PUBLISHED, Data, rows
@@ -38,15 +37,15 @@ class Options(Constants):
 
 def default_path(options):
     """Return data/MUMT_data_NXM.mat, with all else that is not the default at the end of the name."""
-    constants = {each.name for each in fields(Constants)}
     name = f"MUMT_data_{options.users}X{options.tasks}"
-    for each in sorted(fields(options), key=lambda each: each.name in constants):
+    for each in fields(options):
         key, value = each.name, getattr(options, each.name)
-        in_name = key not in ("users", "tasks", "samples", "out", "force")
-        if in_name and not np.array_equal(value, each.default):
-            values = [Path(value).stem] if key == "task_sizes" else np.ravel(value)
-            text = "-".join(f"{v:g}" if isinstance(v, float) else f"{v}" for v in values)
-            name += f"_{text}" if key in ("bandwidth", "uplink", "task_sizes") else f"_{key}_{text}"
+        is_default = np.array_equal(value, each.default)
+        if is_default or key in ("users", "tasks", "samples", "out", "force"):
+            continue
+        values = [Path(value).stem] if key == "task_sizes" else np.ravel(value).tolist()
+        text = "-".join(f"{v:g}" if isinstance(v, float) else f"{v}" for v in values)
+        name += f"_{text}" if key in ("bandwidth", "task_sizes") else f"_{key}_{text}"
     return Path("data", f"{name}.mat")
 
 
@@ -66,20 +65,16 @@ def read_sizes(path, tasks):
 
 def main(options):
     """Write the data set, whole or not at all; raise ValueError or OSError for invalid options."""
-    o = options
-    checks.flags(o)
-    users, tasks = (checks.integer(name, getattr(o, name)) for name in ("users", "tasks"))
-    network = make_network(o)
-    source = o.task_sizes and Path(o.task_sizes)
+    o, network = options, make_network(options)
     out = Path(o.out or default_path(o))
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"out must be a file in an existing folder, got {out}")
     if out.exists() and not o.force:
         raise FileExistsError(f"{out} exists; --force overwrites it")
-    states = source and read_sizes(source, users * tasks)
+    states = o.task_sizes and read_sizes(Path(o.task_sizes), network.N * network.M)
     data = Data.generate(network, o.samples, o.sizes, o.seed, states)
     data.save(out, network)
-    print(f"{counted(len(data.states), 'sample')} for N = {users}, M = {tasks}: {out}")
+    print(f"{counted(len(data.states), 'sample')} for {network}: {out}")
 
 
 if __name__ == "__main__":
