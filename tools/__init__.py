@@ -1,6 +1,6 @@
 """Commands that are not experiments:
 
-python -m tools.benchmark       Measure the speed of the package, and check that fast is not wrong.
+python -m tools.benchmark       Measure the speed of the package.
 python -m tools.decide          Decide with a trained DDLO.
 python -m tools.generate_data   Generate a data set for DDLO.
 """

@@ -1,1 +1,1 @@
-"""The benchmark: how fast the package is, and that fast is not wrong."""
+"""The benchmark: how fast the package is."""
