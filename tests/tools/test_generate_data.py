@@ -1,29 +1,20 @@
 """Generating data sets by command line: the file, its name, and what is refused."""
 
-import io
-import sys
-from contextlib import chdir
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ddlo.bandwidth import JointMUMT
 from ddlo.data import Data
-from memory import MemoryDNN
 from MUMT import MUMT, Constants
-from tools import decide, generate_data
+from tools import generate_data
 
 from ..conftest import DATA, command
-from ..core.test_command_line import odd_texts
 from ..core.test_files import assert_one_message
 
 cli = command(generate_data)
-
-
 SIZED = {"5X4": MUMT(5, 4), "optimal": JointMUMT(3, 3), "too large to enumerate": JointMUMT(6, 3)}
 CHANGED = {each.name: MUMT(3, 3, **{each.name: 1.5 * each.default}) for each in fields(Constants)}
 
@@ -35,7 +26,7 @@ def test_file_is_for_the_network_of_the_options(tmp_path, monkeypatch, capsys, n
     options = [f"--users={N}", f"--tasks={M}", f"--bandwidth={sharing}", f"--out={out}"]
     options += [f"--{name}={getattr(network, name)}"] if name in CHANGED else []
     assert cli(monkeypatch, *options, "--samples", 30) is None
-    assert capsys.readouterr().out == f"30 samples for N = {N}, M = {M}: {out}\n"
+    assert capsys.readouterr().out == f"30 samples for {network}: {out}\n"
     data = Data.load(out, network)
     drawn = [np.random.RandomState(i).randint(10, 31, N * M) for i in range(30)]
     np.testing.assert_array_equal(data.states, drawn)
@@ -52,8 +43,8 @@ def test_default_file_name_tells_the_options(tmp_path, monkeypatch):
     for options, name in [
         ((), "3X3"),
         (("--users", 2, "--tasks", 1), "2X1"),
-        (("--uplink", 50.5), "3X3_50.5"),
-        (("--users", 4, "--bandwidth", "optimal", "--uplink", 200), "4X3_optimal_200"),
+        (("--users", 30, "--uplink", 1000), "30X3_uplink_1000"),  # as in README.md
+        (("--bandwidth", "optimal", "--uplink", 50.5), "3X3_optimal_uplink_50.5"),
         (sizes, "3X3_sizes_0.1-1_seed_3_optimal_delay_weight_2"),
         (("--task-sizes", "mine.npy"), "3X3_mine"),
     ]:
@@ -89,41 +80,16 @@ def test_task_sizes_from_a_file(tmp_path, monkeypatch):
 
 
 BAD = [("users", "3"), ("tasks", 2.5), ("tasks", 21), ("samples", 0), ("sizes", 5), ("seed", "1")]
-BAD += [("uplink", 0), ("bandwidth", "fair"), ("delay_weight", "a"), ("force", "yes")]
-BAD += [
-    ("out", "missing/data.mat"),
-    ("out", "."),
-    ("task_sizes", str(DATA.parent)),
-]
-BAD += [("task_sizes", "missing.csv"), ("task_sizes", "missing.mat")]
+BAD += [("uplink", 0), ("bandwidth", "fair"), ("delay_weight", "a"), ("out", "missing/data.mat")]
+BAD += [("out", "."), ("task_sizes", str(DATA.parent)), ("task_sizes", "missing.mat")]
 
 
 @pytest.mark.parametrize("option, value", BAD)
 def test_bad_options_leave_no_file(tmp_path, monkeypatch, option, value):
     monkeypatch.chdir(tmp_path)
+    options = generate_data.Options(**{"out": "data.mat", "samples": 2, option: value})
     with pytest.raises((ValueError, OSError)) as error:
-        generate_data.main(
-            generate_data.Options(**{"out": "data.mat", "samples": 2, option: value})
-        )
+        generate_data.main(options)
     assert_one_message(error.value)
     assert option in str(error.value) or str(value) in str(error.value)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("tool", [decide, generate_data], ids=lambda tool: tool.__name__)
-@given(st.data())
-def test_odd_options(tool, tmp_path, data):
-    chosen = st.sampled_from([each.name.replace("_", "-") for each in fields(tool.Options)])
-    odd = data.draw(st.dictionaries(chosen, odd_texts, min_size=1, max_size=3))
-    MemoryDNN([4, 3, 4], 2, seed=0).save(tmp_path / "model.npz")
-    options = [f"--model={tmp_path / 'model.npz'}"] if tool is decide else []
-    with chdir(tmp_path), pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tools.generate_data.Data.generate", refuse)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2,3,4\n-1\n")))
-        message = command(tool)(monkeypatch, *options, *(f"--{k}={v}" for k, v in odd.items()))
-    assert message == 2 or assert_one_message(message, tool.__name__.split(".")[1]) is None
-    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
-
-
-def refuse(*arguments):
-    raise ValueError("all options are valid")
