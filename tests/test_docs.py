@@ -15,8 +15,7 @@ from tools.benchmark import __main__ as benchmark
 from .conftest import ROOT
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "data" / "README.md"]
-PAGES += sorted(DOCS.glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLES = [
     pytest.param(code, id=f"{page.name}-{i}")
     for page in PAGES
@@ -34,12 +33,11 @@ def tables_on(page):
 @pytest.fixture(scope="module")
 def made():
     """The tables of the committed runs; experiments may be newer than these."""
-    runs = pd.read_csv(DOCS / "results" / "results.csv", dtype={"error": str})
-    runs["error"] = runs["error"].fillna("")
-    assert (runs.error == "").all()
+    runs = pd.read_csv(DOCS / "results" / "results.csv")
+    assert runs.error.isna().all()
     return [
         table
-        for name, group in runs.groupby("experiment", sort=False)
+        for name, group in runs.assign(error="").groupby("experiment", sort=False)
         if name in EXPERIMENTS
         for table in tables.tables(EXPERIMENTS[name], group).values()
     ]

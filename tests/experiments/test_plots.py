@@ -14,15 +14,14 @@ from experiments.suite import EXPERIMENTS, Experiment, sweep
 from ..core.test_plots import check_readable, texts
 from .made import result_of
 
-CURVES = ("net_num", "training_cost", "recorded", "wpmec_devices")
-
 
 @styled
-def draw(experiment, frames=600, seeds=3):
+def draw(experiment, frames=600, seeds=3, change=lambda runs: runs):
     """Return the figure of an experiment with made-up results, the data in it, and its rows."""
     suite = {"": experiment.rows(frames, seeds)}
     results = {run: result_of(run) for *_, runs in suite[""] for run in runs}
-    rows = tables.summary(tables.table(suite, {run: each[0] for run, each in results.items()}))
+    table = tables.table(suite, {run: metrics for run, (metrics, _) in results.items()})
+    rows = tables.summary(change(table))
     rows.attrs["across"] = experiment.across
 
     def curves(array):
@@ -98,21 +97,20 @@ def test_curves_are_means_with_bands():
     assert axes.lines[-1].get_xdata()[0] == 720.5  # where the test begins
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-def test_schemes_have_confidence_intervals(monkeypatch, is_known):
-    metric, summary = "mean_gain_ratio" if is_known else "mean_utility", tables.summary
-    if not is_known:
-        monkeypatch.setattr(
-            tables, "summary", lambda runs: summary(runs.assign(mean_gain_ratio=np.nan))
-        )
-    figure, _, rows = draw(Experiment("", {"random": released(scheme=SCHEMES["random"])}))
+@pytest.mark.parametrize("metric", ["mean_gain_ratio", "mean_utility"])
+def test_schemes_have_confidence_intervals(metric):
+    def change(runs):
+        return runs.assign(mean_gain_ratio=np.nan) if metric == "mean_utility" else runs
+
+    experiment = Experiment("", {"random": released(scheme=SCHEMES["random"])})
+    figure, _, rows = draw(experiment, change=change)
     mean, ci95 = rows[metric][0], rows[f"{metric}_ci95"][0]
     axes = figure.axes[0]
     (interval,) = axes.containers
     (segment,) = interval[2][0].get_segments()
     np.testing.assert_allclose(segment[:, 0], [mean - ci95, mean + ci95])
     assert interval[0].get_xdata()[0] == mean
-    assert axes.get_xlabel() == ("Gain ratio" if is_known else "Mean utility (J)")
+    assert axes.get_xlabel() == ("Gain ratio" if "ratio" in metric else "Mean utility (J)")
     check_readable(figure)
 
 
@@ -123,35 +121,30 @@ def test_recorded_run_of_the_authors_is_beside_ours():
     assert authors.optimal_share[8001, 10000] == pytest.approx(0.2, abs=5e-4)
     runs = [released(frames=10000, seed=seed) for seed in range(3)]
     ratios = [result_of(run)[1]["gain_ratio"].astype(float) for run in runs]
-    for row in data[data.label == "DDLO, K = 3"].itertuples():
-        begin, end = row[data.columns.get_loc("from") + 1], row.to
+    for (begin, end), row in data[data.label == "DDLO, K = 3"].set_index(["from", "to"]).iterrows():
         means = [ratio[begin - 1 : end].mean() for ratio in ratios]
-        assert (row.mean, row.ci95) == pytest.approx(tables.interval(means), rel=1e-5)
+        assert (row["mean"], row.ci95) == pytest.approx(tables.interval(means), rel=1e-5)
     (points,) = (line for line in figure.axes[0].lines if line.get_label() == "authors' run")
     assert len(points.get_xdata()) == 99 and points.get_ydata()[0] == 0.924962
 
 
 def test_networks_where_ddlo_beats_all_rules_are_shaded():
-    ratios = {  # of DDLO with K = 3 and K = 10, each within 0.01, and of two rules
+    values = ("DDLO, K = 3", "DDLO, K = 10", "smallest task local", "full offloading")
+    ratios = {  # of these; those of DDLO are within 0.01
         "behind": (0.90, 0.95, 0.97, 0.8),
         "ahead with 10": (0.90, 0.95, 0.8, 0.92),
         "not surely": (0.94, 0.95, 0.8, 0.945),
         "ahead": (0.94, 0.95, 0.8, 0.92),
     }
-    values = ("DDLO, K = 3", "DDLO, K = 10", "smallest task local", "full offloading")
-    rows = [
-        {"label": network, "value": value, "mean_gain_ratio": ratio, "seeds": 3}
-        | {"mean_gain_ratio_ci95": 0.01 if value.startswith("DDLO") else 0}
-        for network, known in ratios.items()
-        for value, ratio in zip(values, known)
-    ]
-    (axes,) = plots.learning(pd.DataFrame(rows), None)[0].axes
+    rows = pd.DataFrame(ratios, values).unstack().reset_index()
+    rows.columns = ["label", "value", "mean_gain_ratio"]
+    ci95 = 0.01 * rows.value.str.startswith("DDLO")
+    (axes,) = plots.learning(rows.assign(seeds=3, mean_gain_ratio_ci95=ci95), None)[0].axes
     shades = {-patch.get_y() - 0.5: patch.get_facecolor()[0] for patch in axes.patches}
     assert shades.keys() == {1, 3} and shades[3] < shades[1]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 300])
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("name", ["net_num", "training_cost", "recorded", "wpmec_devices"])
 def test_curves_of_very_short_runs(name, frames):
-    figure, _, _ = draw(EXPERIMENTS[name], frames, seeds=1)
-    assert texts(figure)
+    assert texts(draw(EXPERIMENTS[name], frames, seeds=1)[0])

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from tools.benchmark import __main__ as benchmark
@@ -17,20 +16,6 @@ cli = command(benchmark)
 def not_compiled(monkeypatch):
     """Spare the tests the time to compile."""
     monkeypatch.setattr(parts, "compile_loop", lambda ddlo: ddlo.decide_and_learn)
-
-
-def test_page_of_tables():
-    about = {"command": "python -m tools.benchmark", "machine": "a machine", "device": "CPU"}
-    about |= {"versions": {"numpy": "2.4"}, "repeats": 3}
-    frames = {"grows": "frames", "value": 10000, "seconds": 1.23456, "memory_mb": 5.5}
-    hidden = {"grows": "hidden", "value": (30, 20), "seconds": np.float64(0.000123456)}
-    page = benchmark.markdown(about, {"growth": [frames, hidden]})
-    assert page.splitlines()[-4:] == [
-        "| grows | value | seconds | memory_mb |",
-        "| --- | --- | --- | --- |",
-        "| frames | 10,000 | 1.23 | 5.5 |",
-        "| hidden | 30, 20 | 0.000123 | - |",
-    ]
 
 
 @pytest.mark.slow
