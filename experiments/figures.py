@@ -46,28 +46,17 @@ class Options:
 def main(options):
     """Run the experiments of the options, as `run_suite`. Raises ValueError and OSError."""
     o = options
-    chosen = {name: EXPERIMENTS[name] for name in EXPERIMENTS if name in o.only or not o.only}
+    chosen = {name: EXPERIMENTS[name] for name in o.only or EXPERIMENTS}
     if o.sweep is not None:
-        if o.only or not o.sweep:
+        if o.only or len(o.sweep) < 2:
             raise ValueError("--sweep needs a parameter and its values, without --only")
-        name = ALIASES.get(o.sweep[0], o.sweep[0]).replace("-", "_")
-        chosen = {name: sweep_of(name, *o.sweep[1:])}
+        name, *texts = o.sweep
+        name = ALIASES.get(name, name).replace("-", "_")
+        kind = {each.name: each.type for each in fields(Parameters)}.get(name)
+        if kind not in (int, float) or name == "frames":
+            raise ValueError(f"a sweep needs a parameter of main.py that is a number, got {name}")
+        chosen = {name: sweep(name, tuple(dict.fromkeys(map(kind, texts))))}
     run_suite(chosen, o.seeds, o.frames, o.out, o.quick, o.processes, o.scheduler)
-
-
-def sweep_of(name, *texts):
-    """Return the sweep of a parameter of main.py, with its values as texts. Raises ValueError."""
-    kind = {each.name: each.type for each in fields(Parameters)}.get(name)
-    if kind not in (int, float) or name == "frames":
-        raise ValueError(f"a sweep needs a parameter of main.py that is a number, got {name}")
-    if not texts:
-        raise ValueError(f"a sweep needs values of {name}, got none")
-    try:
-        values = tuple(dict.fromkeys(kind(text) for text in texts))
-    except ValueError:
-        kinds = "integers" if kind is int else "numbers"
-        raise ValueError(f"values of {name} must be {kinds}, got {', '.join(texts)}") from None
-    return sweep(name, values)
 
 
 def run_suite(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ddlo import checks
-from ddlo.bandwidth import NETWORKS, Sharing
+from ddlo.bandwidth import NETWORKS
 from ddlo.checkpoint import saved_run
 from ddlo.command_line import command_line, counted
 from ddlo.files import open_lines, parse_sizes
@@ -35,42 +35,34 @@ class Options:
 
     model: Path  # what main.py has saved; parameters.json beside it describes the network
     task_sizes: Path | None = None  # CSV or .npy file; default: standard input, line by line
-    users: int | None = None  # N; overrides parameters.json, any number if the DNNs are shared
-    tasks: int | None = None  # M, likewise
-    bandwidth: Sharing | None = None  # likewise
-    uplink: float | None = None  # bandwidth of the cell, Mbit/s, likewise
+    users: int | None = None  # N, if the DNNs are shared; default: as in training
+    uplink: float | None = None  # bandwidth of the cell, Mbit/s; default: as in training
 
 
 def load(options):
     """Return the DDLO of a saved model and its network; raise ValueError or FileNotFoundError."""
     o, model = options, Path(options.model)
     net, saved = MemoryDNN.load(model), saved_run(model)
-    path, constants = model.parent / "parameters.json", saved.get("network", {"class": "MUMT"})
-    name = constants.pop("class")
-    kind = {each.__name__: each for each in NETWORKS.values()}.get(name)
+    path, constants = model.parent / "parameters.json", saved.get("network", {})
+    kinds = {each.__name__: each for each in NETWORKS.values()}
+    kind = kinds.get(constants.pop("class", None))
     if kind is None:
-        raise ValueError(
-            f"{name} in {path} is a custom network: decide in Python, see docs/usage.md"
-        )
-    if o.bandwidth is not None:
-        kind = NETWORKS[checks.choice("bandwidth", o.bandwidth, NETWORKS)]
+        raise ValueError(f"{path} has no {' or '.join(kinds)}: decide in Python, see docs/usage.md")
+    if o.users is not None:
+        constants["N"] = checks.integer("users", o.users)
     if o.uplink is not None:
         constants["uplink_bandwidth"] = checks.number("uplink", o.uplink, positive=True) / 8
-    for symbol, name in {"N": "users", "M": "tasks"}.items():
-        if getattr(o, name) is not None:
-            constants[symbol] = checks.integer(name, getattr(o, name))
     try:
         network = kind(**constants)
     except TypeError as error:
-        message = f"{path} must be from main.py, or give --users and --tasks: {error}"
-        raise ValueError(message) from error
+        raise ValueError(f"{path} is not from main.py: {error}") from error
     if net.shared not in (None, network.N):
         if o.uplink is None:
             uplink = 8 * np.mean(network.uplink_bandwidth) * network.N / net.shared
             message = f"--uplink {uplink:g} gives each user the share of the uplink in training"
             print(message, file=sys.stderr)
         net = net.for_users(network.N)
-    return DDLO(net, network, bool(saved.get("recombine")))
+    return DDLO(net, network, saved["recombine"])
 
 
 def parse(block, tasks):
