@@ -108,18 +108,18 @@ def recorded(rows, curves):
     axes.plot(authors.to_frame, authors["mean"], "k.", label="authors' run")
     gain_ratio_axis(axes.yaxis, pd.concat([authors["mean"], data["mean"]]))
     legend(axes.figure, axes)
+    more = max(0, WINDOWS[-1][1] - ratios.shape[1])  # of a shorter run, unknown
+    ratios = np.pad(ratios, ((0, 0), (0, more)), constant_values=np.nan)
     for begin, end in WINDOWS:
         part = authors[authors.from_frame.between(begin, end)]
         bins = part.to_frame - part.from_frame + 1
         mean, share = (np.average(part[k], weights=bins) for k in ("mean", "optimal_share"))
         line = {"from": begin, "to": end, "label": "authors' run", "mean": mean}
         lines.append(line | {"optimal_share": share})
-        if end <= ratios.shape[1]:
-            known = ratios[:, begin - 1 : end]
-            mean, ci95 = interval(known.mean(axis=1))
-            share = np.mean(known > 1 - 1e-7)  # the curves are float32
-            line |= {"label": label, "mean": mean, "ci95": ci95, "optimal_share": share}
-            lines.append(line)
+        known = ratios[:, begin - 1 : end]
+        mean, ci95 = interval(known.mean(axis=1))
+        share = np.mean(known > 1 - 1e-7)  # the curves are float32
+        lines.append(line | {"label": label, "mean": mean, "ci95": ci95, "optimal_share": share})
     return axes.figure, pd.DataFrame(lines)
 
 
