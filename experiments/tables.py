@@ -110,7 +110,7 @@ def text(row, metric):
     if metric in SHARES and (mean - ci95 < 0 or mean + ci95 > 1):
         least, most = (factor * row[f"{metric}_{end}"] for end in ("min", "max"))
         return f"{least:.{digits}f} to {most:.{digits}f}{unit}"
-    is_plain = np.isnan(ci95) or metric in ("loop_seconds", "candidates_per_frame")
+    is_plain = np.isnan(ci95) or metric in ("loop_seconds", UTILITIES)
     spread = "" if is_plain else f" ± {factor * ci95:.{digits}f}"
     return f"{factor * mean:.{digits}f}{spread}{unit}"
 
