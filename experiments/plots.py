@@ -66,7 +66,10 @@ WINDOWS = ((513, 992), (993, 2432), (2433, 4832), (4833, 8000), (8001, 10000))  
 
 
 def convergence(rows, curves, fractions=()):
-    """Plot gain ratios against time frames with bands over the seeds; a scheme is a line."""
+    """Plot gain ratios against time frames with bands over the seeds; a scheme is a line.
+
+    With `fractions` of the frames at which the problem changes, the axis of the frames is linear.
+    """
     learned, named = curves("gain_ratio"), {}
     for label, ratios in learned.items():
         row = rows[rows.label == label].iloc[0]
@@ -88,11 +91,6 @@ def convergence(rows, curves, fractions=()):
         axes.axvline(begin, color="0.5", linestyle=DASHED, label="test begins")
     legend(axes.figure, axes)
     return axes.figure, data
-
-
-def events(rows, curves, fractions):
-    """Plot `convergence` with a line at each event, at fractions of the frames."""
-    return convergence(rows, curves, fractions)
 
 
 def recorded(rows, curves):

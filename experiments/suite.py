@@ -312,7 +312,7 @@ def event(title, fractions, **changes):
     """Return the experiment in which WPMEC changes during a run, at fractions of its frames."""
     runs = make_runs((*DDLO, DROO[1], ADAPTIVE), wpmec, **changes)
     metrics = ("mean_gain_ratio", "optimal_share", UTILITIES)
-    return Experiment(title, runs, partial(plots.events, fractions=fractions), metrics)
+    return Experiment(title, runs, partial(plots.convergence, fractions=fractions), metrics)
 
 
 def shared():
@@ -440,7 +440,7 @@ def changes():
         always = {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
         runs = {label: released(**rule | problem | always) for label, rule in rules.items()}
         runs[SMALLEST_LOCAL] = released(**RULES[SMALLEST_LOCAL] | problem)
-        title, plot = f"A MUMT with {title}", partial(plots.events, fractions=[0.6])
+        title, plot = f"A MUMT with {title}", partial(plots.convergence, fractions=[0.6])
         metrics = ("mean_gain_ratio", "fall", "frames_to_recover")
         found[name] = Experiment(title, runs, plot, metrics)
     return found
