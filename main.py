@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ddlo import FRAMES_PER_CALL, checks
+from ddlo import FRAMES_PER_CALL
 from ddlo.bandwidth import Sharing, make_network
 from ddlo.checkpoint import Resumable
 from ddlo.command_line import command_line
@@ -137,7 +137,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     with output_folder(p.out) as folder:
         with starting(p.device, p.backend) as device:
             net = make_net(p, network, data.training, candidates)
-            ddlo = checks.subclass("algorithm", algorithm, DDLO)(net, network, p.recombine)
+            ddlo = algorithm(net, network, p.recombine)
             checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)
             ready = perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)

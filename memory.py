@@ -82,14 +82,11 @@ class MemoryDNN(Compilable, compiled=True):
         self.net_num = checks.integer("net_num", net_num)
         self.layers = check_layers(net, self.net_num)
         self.backend = checks.choice("backend", backend, BACKENDS)
-        checks.single("learning_rate", learning_rate)
         self.lr, self.training_interval = learning_rate, training_interval
         self.batch_size = batch_size
         self.memory_size = checks.integer("memory_size", memory_size)
         self.output_graph = bool(output_graph)
-        self.beta1 = float(checks.number("beta1", beta1))
-        if np.float32(self.beta1) >= 1:
-            raise ValueError(f"beta1 must be below 1, got {beta1}")
+        self.beta1 = checks.number("beta1", beta1, high=1 - 2**-24)  # below 1 in float32
         self.shared = None if shared is None else checks.integer("shared", shared)
         self.candidates = check_rule(candidates, self.net_num, self.n_out)
         self.memory = self.empty_memory()
@@ -446,7 +443,7 @@ class MemoryDNN(Compilable, compiled=True):
         if name in ("training_interval", "batch_size"):
             value = checks.integer(name, value)
         elif name == "lr":
-            value = checks.single(name, value)
+            value = checks.number("learning_rate", value, positive=True)
         elif name == "raw_state":
             vars(self).pop("_decision_weights", None)
         elif name == "scale" and not callable(value):

@@ -9,6 +9,7 @@ import numpy as np
 
 INT32 = 2**31 - 1  # compiled code counts in int32
 LARGEST = 1e30  # of sizes and constants: utilities and DNN inputs stay finite
+REAL = (int, float, np.integer, np.floating)
 
 
 def integer(name, value, low=1, high=INT32):
@@ -20,50 +21,23 @@ def integer(name, value, low=1, high=INT32):
     return int(value)
 
 
-def number(name, value, positive=False):
-    """Return a finite number >= 0 (or > 0) as a Python number."""
-    is_number = isinstance(value, (int, float, np.integer, np.floating))
-    try:
-        is_valid = is_number and not isinstance(value, bool) and 0 <= float(value) < np.inf
-    except OverflowError:  # an integer above 1e308
-        is_valid = False
-    if not is_valid or (positive and value == 0):
-        limit = "> 0" if positive else ">= 0"
-        raise ValueError(f"{name} must be a finite number {limit}, got {quoted(value)}")
+def number(name, value, positive=False, high=LARGEST):
+    """Return a number from 0 (or from 1/LARGEST) to high as a Python number."""
+    low, is_number = 1 / LARGEST if positive else 0, isinstance(value, REAL)
+    if not is_number or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number {low:g} to {high:.8g}, got {quoted(value)}")
     return value.item() if isinstance(value, np.generic) else value
 
 
-def single(name, value):
-    """Return a number > 0 that is also one in float32, in which DNNs are trained."""
-    value = number(name, value, positive=True)
-    low, high = map(float, (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be {low:.1e} to {high:.1e}, got {value:g}")
-    return float(value)
-
-
 def constant(name, value, shape, positive=False):
-    """Return a number in [0, LARGEST] (or [1/LARGEST, LARGEST]), or a read-only array of them.
-
-    An array must broadcast to the shape, (N, M).
-    """
+    """Return a `number`, or a read-only array (N, 1), (1, M) or (N, M) of them."""
     if np.ndim(value) == 0:
         value = number(name, value.item() if isinstance(value, np.ndarray) else value, positive)
-    values = array(name, value).copy()
-    valid = (values > 0 if positive else values >= 0) & (values < np.inf)
-    every(name, values, valid, f"finite numbers {'> 0' if positive else '>= 0'}")
-    least = 1 / LARGEST if positive else 0
-    every(name, values, (values >= least) & (values <= LARGEST), f"{least:g} to {LARGEST:g}")
-    if values.ndim == 0:
         return value if value < 2**63 else float(value)  # NumPy has no larger integers
+    values, least = array(name, value).copy(), 1 / LARGEST if positive else 0
+    every(name, values, (values >= least) & (values <= LARGEST), f"{least:g} to {LARGEST:g}")
     users, tasks = shape
-    # NumPy would read one axis as tasks; with as many users it may be meant for these.
-    is_ambiguous = values.shape == (users,) and users > 1
-    try:
-        fits = not is_ambiguous and np.broadcast_shapes(values.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if values.shape not in ((users, 1), (1, tasks), shape):
         raise ValueError(
             f"{name} must be a number or an array of shape ({users}, 1) for users, (1, {tasks}) for "
             f"tasks, or {shape}, got shape {values.shape}"
@@ -73,26 +47,16 @@ def constant(name, value, shape, positive=False):
 
 
 def size_range(name, values):
-    """Return the least and the greatest of a range, two finite numbers >= 0."""
-    if np.shape(values) != (2,):
-        raise ValueError(f"{name} must be two numbers, got {quoted(values)}")
-    low, high = (number(name, value) for value in values)
-    if low > high:
-        raise ValueError(f"{name} must be the least and the greatest, got {low} and {high}")
-    return low, high
+    """Return the least and the greatest of a range, two numbers."""
+    if np.shape(values) != (2,) or not values[0] <= values[1]:
+        raise ValueError(f"{name} must be the least and the greatest, got {quoted(values)}")
+    return tuple(number(name, value) for value in values)
 
 
 def choice(name, value, choices):
     """Return a value that is one of the choices."""
     if value not in tuple(choices):
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {quoted(value)}")
-    return value
-
-
-def subclass(name, value, kind):
-    """Return a class that is the kind or a subclass of it."""
-    if not isinstance(value, type) or not issubclass(value, kind):
-        raise ValueError(f"{name} must be a subclass of {kind.__name__}, got {quoted(value)}")  # noqa: TRY004
     return value
 
 
@@ -156,13 +120,7 @@ def block(name, values):
 
 def utilities(name, values, shape):
     """Return finite utilities of this shape, one per decision."""
-    values = array(name, values)
-    if values.shape != shape:
-        raise ValueError(
-            f"{name} must return an array of shape {shape}, got {values.shape}; "
-            "ddlo.network.one_frame adapts a function of one frame"
-        )
-    return finite(name, values)
+    return finite(name, array(name, values, shape=shape))
 
 
 def every(name, values, valid, requirement):
@@ -181,7 +139,6 @@ def sizes(name, values):
     """Return an array of numbers that are 0 or in [1/LARGEST, LARGEST]."""
     # Reductions cost less than comparisons, and every decision passes here.
     if not (values.min(initial=1) >= 1 / LARGEST and values.max(initial=0) <= LARGEST):
-        every(name, values, (values >= 0) & (values < np.inf), "finite and >= 0")
         is_valid = (values == 0) | (values >= 1 / LARGEST) & (values <= LARGEST)
         every(name, values, is_valid, f"0 or {1 / LARGEST:g} to {LARGEST:g}")
     return values

@@ -14,7 +14,7 @@ from MUMT import MUMT
 
 from .reference import assert_same_arrays
 
-VECTORS = [([1, 2, 3], (3, 2)), ([1, 2], (2, 2)), ([[1, 2]] * 2, (3, 2)), ([[[1, 2]]], (3, 2))]
+SHAPES = [([1, 2, 3], (3, 2)), ([1, 2], (2, 2)), ([[1, 2]] * 2, (3, 2)), ([[[1, 2]]], (3, 2))]
 ZEROS, DATES = np.zeros((2, 3)), np.array(["2020-01-01"], "M8[D]")
 MASKED = np.ma.masked_array([10, 20, 999], mask=[0, 0, 1])
 
@@ -24,9 +24,7 @@ MASKED = np.ma.masked_array([10, 20, 999], mask=[0, 0, 1])
     [
         (checks.integer, [(0,), (10, 0, 9), (2**31,), (3.0,), (True,), ("3",), ("x" * 999,)]),
         (checks.number, [(-1,), (0, True), (np.nan,), (np.inf, True), ("1",), (np.complex128(1),)]),
-        (checks.number, [(10**400,)]),
-        (checks.single, [(0,), (1e-300,), (1e39,)]),
-        (checks.subclass, [(int, MUMT), (3, MUMT), (MUMT(1, 1), MUMT)]),
+        (checks.number, [(10**400,), (2e30,), (1e-300, True), (True,), (2, False, 1)]),
         (checks.choice, [("c", ("a", "b"))]),
         (checks.text, [("a\nb",)]),
         (checks.array, [(["a"],), ([1j],), (DATES,), ([[1], [1, 0]],), (MASKED,)]),
@@ -35,7 +33,7 @@ MASKED = np.ma.masked_array([10, 20, 999], mask=[0, 0, 1])
         (checks.finite, [(np.array([1, np.inf]),)]),
         (checks.sizes, [(np.array([1, bad]),) for bad in (-2.5, 1e-31, 2e30, np.nan, np.inf)]),
         (checks.size_range, [((1, 2, 3),), ((2, 1),)]),
-        (checks.constant, [(2e30, (2, 2)), (1e-320, (2, 2), True), (-1, (3, 2)), *VECTORS]),
+        (checks.constant, [(2e30, (2, 2)), (1e-320, (2, 2), True), (-1, (3, 2)), *SHAPES]),
         (checks.constant, [(np.array(0.0), (3, 2), True), ([[1, 0]], (3, 2), True)]),
         (checks.constant, [([[np.nan, 0]], (3, 2))]),
         (checks.utilities, [(np.zeros(3), (2,)), (np.array([np.nan]), (1,))]),
@@ -59,7 +57,7 @@ def test_what_passes_is_returned():
         array = checks.array("x", values)
         assert array.dtype == np.float64 and array.tolist() == [1, 0]
     assert checks.array("x", [1], np.float32).dtype == np.float32
-    for values in ([1, 2], [[1], [2], [3]], [[1, 2]], np.ones((3, 2))):
+    for values in ([[1], [2], [3]], [[1, 2]], np.ones((3, 2))):
         constant = checks.constant("x", values, (3, 2))
         assert constant.tolist() == np.asarray(values).tolist() and not constant.flags.writeable
 
@@ -71,37 +69,34 @@ def network(**constants):
     return MUMT(2, 2, **constants)
 
 
-def trained():
-    return DDLO(MemoryDNN([4, 5, 4], 2), network())
-
-
 def dnns(**parameters):
-    return MemoryDNN(**{"net": [9, 5, 9], "net_num": 2} | parameters)
-
-
-SIZES, DECISION = [10] * 4, [1] * 4
+    return MemoryDNN(**{"net": [4, 5, 4], "net_num": 2} | parameters)
 
 
 BAD_PARAMETERS = {
-    "net": [[9], 9, [9, 0, 9]],
+    "net": [[9], 9, [[9, 5, 9]], [[9, 6, 5, 9], [9, 5, 9]], [[9, 5, 9], [8, 5, 9]]],
     "net_num": [0],
     "learning_rate": [0, 1e-300, 1e39],
-    "training_interval": [0],
+    "training_interval": [0, 2.5],
     "batch_size": [0],
     "memory_size": [-5],
     "seed": [-1],
     "beta1": [1, 1 - 1e-12, -0.1],
     "candidates": [lambda logits: logits > 0],
+    "scale": [3],
+    "shared": [0, True],
+    "backend": ["jax", None],
 }
 
 
 @pytest.mark.parametrize("name", BAD_PARAMETERS)
 def test_memory_dnn_refuses_a_parameter(name):
     for value in BAD_PARAMETERS[name]:
-        with pytest.raises(ValueError, match=rf"^{name}(\[1\])? must "):
+        with pytest.raises(ValueError, match=rf"^{name} must "):
             dnns(**{name: value})
 
 
+SIZES, DECISION = [10] * 4, [1] * 4
 BAD_SIZES = [[10] * 3, [10, 10, 10, -1], [10, 10, 10, None]]
 
 
@@ -119,14 +114,12 @@ BAD_SIZES = [[10] * 3, [10, 10, 10, -1], [10, 10, 10, None]]
         ("decision", lambda value: network().bandwidth_allocation(SIZES, value), [[2] * 4]),
         ("state|task_size", lambda value: best_fixed(network(), [value]), [*BAD_SIZES, [2e30] * 4]),
         ("state|task_size", lambda value: smallest_local(network(), value), [[np.nan] * 4]),
-        ("task_size", lambda value: trained().decide(value), [[1j] * 4, ["a"] * 4, [DATES[0]] * 4]),
-        ("task_size", lambda value: trained().decide(value), [[np.nan] * 4, [np.inf] * 4, [1] * 5]),
-        ("algorithm", lambda value: main.run(Parameters(frames=9), algorithm=value), [int, "DDLO"]),
+        ("task_size", lambda value: DDLO(dnns(), network()).decide(value), [["a"] * 4, [1] * 5]),
         ("a network", lambda value: main.run(Parameters(), value), [MUMT, 3]),
         (
             "scale",
-            lambda value: DDLO(dnns(scale=value), MUMT(3, 3)),
-            [Scale((0.0,) * 4, (1.0,) * 4)],
+            lambda value: DDLO(dnns(scale=value), network()),
+            [Scale((0.0,) * 9, (1.0,) * 9)],
         ),
         ("leading", lambda value: network().compute_Q([SIZES] * 3, value), [[DECISION] * 2]),
         ("frames", lambda value: main.run(Parameters(frames=value)), [0]),
@@ -141,20 +134,19 @@ def test_bad_input_is_refused(name, call, values):
             call(value)
 
 
-FINE = np.zeros(9)
+FINE = np.zeros(4)
 
 
 @pytest.mark.parametrize(
     "name, call",
     [
         ("h", lambda net: net.decode(np.zeros(8))),
-        ("h", lambda net: net.decode(np.zeros((2, 2, 9)))),
-        ("h", lambda net: net.decode([np.nan] * 9)),
-        ("h", lambda net: net.encode(np.full(9, np.inf), FINE)),
-        ("m", lambda net: net.encode(FINE, np.zeros(8))),
-        ("m", lambda net: net.encode(FINE, np.full(9, 2))),
-        ("m", lambda net: net.encode(np.zeros((3, 9)), np.zeros((2, 9)))),
-        ("m", lambda net: net.remember(FINE, np.full(9, 0.5))),
+        ("h", lambda net: net.decode(np.zeros((2, 2, 4)))),
+        ("h", lambda net: net.decode([np.nan] * 4)),
+        ("h", lambda net: net.encode(np.full(4, np.inf), FINE)),
+        ("m", lambda net: net.encode(FINE, np.full(4, 2))),
+        ("m", lambda net: net.encode(np.zeros((3, 4)), np.zeros((2, 4)))),
+        ("m", lambda net: net.remember(FINE, np.full(4, 0.5))),
         ("m", lambda net: net.remember(FINE, 1)),
         ("sample_index", lambda net: net.learn(np.zeros((2, 100), int))),
         ("sample_index", lambda net: net.learn(np.zeros((2, 128)))),
