@@ -138,7 +138,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
         with starting(p.device, p.backend) as device:
             net = make_net(p, network, data.training, candidates)
             ddlo = algorithm(net, network, p.recombine)
-            checkpoint = Checkpoint.of(p, folder.parent, ddlo, data)
+            checkpoint = p.checkpoint is not None and Checkpoint(p, folder.parent, ddlo, data)
             ready = perf_counter()
             loop = ddlo.decide if p.frozen else fast_loop(ddlo, p.frames)
             compiled = perf_counter()

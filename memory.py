@@ -7,8 +7,8 @@ NumPy only; TensorFlow, or PyTorch, is imported for the first training step.
 
 import copy
 import functools
+import warnings
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -17,23 +17,13 @@ from ddlo.candidates import Flips, check_rule, describe_rule, rule_from, thresho
 from ddlo.dnns import BACKENDS, adam, backend_module, check_layers, initial_state, numpy_of, relu
 from ddlo.files import read_archive, write_archive
 from ddlo.network import Compilable
-from ddlo.scale import FAR, RELEASED, describe_scale, scale_from, warn_if_far
+from ddlo.scale import RELEASED, describe_scale, scale_from
 
-# Training starts at this memory_counter, whatever the size of the memory (as released).
-TRAINING_START = 512
+FAR = 150  # inputs of a greater magnitude need another scale
 # Parameters that are saved as numbers; those of main.py with the same names, all but beta1, set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
-# Parameters that cannot change: the DNNs, the memory and compiled code depend on them.
-FIXED = (
-    "layers",
-    "net_num",
-    "memory_size",
-    "output_graph",
-    "candidates",
-    "beta1",
-    "shared",
-    "backend",
-)
+# Parameters that cannot change, because the DNNs, the memory and compiled code depend on them.
+FIXED = ("net", "net_num", "memory_size", "beta1", "shared", "backend")
 
 
 class MemoryDNN(Compilable, compiled=True):
@@ -53,15 +43,15 @@ class MemoryDNN(Compilable, compiled=True):
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
     shared: N users who share the DNNs; None as released. Each DNN then maps one user's inputs to that
         user's decision, so a frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
-
     backend: what trains the DNNs, "tensorflow" or "torch"
 
-    All but seed are attributes (`lr` for learning_rate); lr, training_interval, batch_size and scale
-    can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one user
-    after the other if shared; `memory_counter` is 1 plus the number of entries so far, and the next one
-    goes to row memory_counter % memory_size. `cost_his` has K lists of training costs. Raises ValueError
-    for a parameter out of range.
+    All but seed are attributes (`lr` for learning_rate); those not in FIXED can be set later. `memory`,
+    float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one user after the other if shared;
+    `memory_counter` is 1 plus the number of entries so far, and the next one goes to row memory_counter %
+    memory_size. `cost_his` has K lists of training costs. Raises ValueError for a parameter out of range.
     """
+
+    training_start = 512  # memory_counter at the first training step, as released
 
     def __init__(
         self,
@@ -80,19 +70,14 @@ class MemoryDNN(Compilable, compiled=True):
         backend="tensorflow",
     ):
         self.net_num = checks.integer("net_num", net_num)
-        self.layers = check_layers(net, self.net_num)
+        self.layers, self.net = check_layers(net, self.net_num), list(net)
         self.backend = checks.choice("backend", backend, BACKENDS)
-        self.lr, self.training_interval = learning_rate, training_interval
-        self.batch_size = batch_size
-        self.memory_size = checks.integer("memory_size", memory_size)
-        self.output_graph = bool(output_graph)
+        self.learning_rate, self.training_interval = learning_rate, training_interval
+        self.batch_size, self.memory_size = batch_size, checks.integer("memory_size", memory_size)
+        self.output_graph, self.scale = output_graph, scale
         self.beta1 = checks.number("beta1", beta1, high=1 - 2**-24)  # below 1 in float32
         self.shared = None if shared is None else checks.integer("shared", shared)
-        self.candidates = check_rule(candidates, self.net_num, self.n_out)
-        self.memory = self.empty_memory()
-        self.scale = scale
-        self.training_start = TRAINING_START
-        self._warned = False
+        self.candidates = candidates
         self.reset(seed)
 
     learning_rate = property(lambda self: self.lr, lambda self, value: setattr(self, "lr", value))
@@ -100,19 +85,13 @@ class MemoryDNN(Compilable, compiled=True):
     n_in = property(lambda self: self.users * self.layers[0][0])  # inputs of a frame
     n_out = property(lambda self: self.users * self.layers[0][-1])  # tasks of a frame
 
-    @property
-    def net(self):
-        """The neurons of each layer, a list; or a list of lists, one per DNN, if these differ."""
-        layers = [list(each) for each in self.layers]
-        return layers if len(set(self.layers)) > 1 else layers[0]
-
     def reset(self, seed=None):
         """Start again like a new object with this seed, but keep the compiled code."""
         seed = None if seed is None else checks.integer("seed", seed, 0)
         # np.random is what the released package draws from, and what scripts seed.
         entropy = np.random.randint(2**32, size=4, dtype=np.uint32) if seed is None else seed
         self._random = np.random.default_rng(entropy)
-        self.memory[:] = 0
+        self.memory = np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
         self.memory_counter = 1
         self.cost_his = [[] for _ in range(self.net_num)]
         self.raw_state = initial_state(self.layers, self.beta1, self._random)
@@ -187,9 +166,14 @@ class MemoryDNN(Compilable, compiled=True):
         """Store one entry or a block in the replay memory: `encode` without training."""
         self._store(self._entries(h, m))
 
-    def empty_memory(self):
-        """Return a replay memory of zeros."""
-        return np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
+    def _entries(self, h, m):
+        """Return rows of the memory, checked: float32 (B, n_in + n_out)."""
+        h, m = self.check_inputs(h), checks.array("m", m, np.float32)
+        shape = (*h.shape[:-1], self.n_out)
+        if m.shape != shape:
+            raise ValueError(f"m must have shape {shape}, as h has {h.shape}, got {m.shape}")
+        checks.binary("m", m)
+        return self.join(np.atleast_2d(h), np.atleast_2d(m))
 
     def _store(self, entries):
         self.memory[self.rows(len(entries))] = entries
@@ -241,17 +225,13 @@ class MemoryDNN(Compilable, compiled=True):
         """
         if sample_index is None:
             sample_index = self.draw(self.memory_counter)
-        sample_index, shape = np.asarray(sample_index), (self.net_num, self.batch_size)
-        is_integer = sample_index.shape == shape and sample_index.dtype.kind in "iu"
+        rows, shape = np.asarray(sample_index), (self.net_num, self.batch_size)
         last = self.memory_size * self.users - 1
-        if not is_integer or sample_index.min() < 0 or sample_index.max() > last:
-            raise ValueError(
-                f"sample_index must be rows 0 to {last} of the memory, integers of shape "
-                f"{shape}, got {checks.quoted(sample_index)} of shape {sample_index.shape}"
-            )
-        sample_index = sample_index.astype(np.int32)
-        rate = np.asarray(self.lr, np.float32)
-        state, cost = self._compiled_train(self.raw_state, rate, self.memory, sample_index)
+        is_integer = rows.shape == shape and rows.dtype.kind in "iu"
+        if not is_integer or not 0 <= rows.min() <= rows.max() <= last:
+            raise ValueError(f"sample_index must be integers 0 to {last} of shape {shape}")
+        rate, rows = np.asarray(self.lr, np.float32), rows.astype(np.int32)
+        state, cost = self._compiled_train(self.raw_state, rate, self.memory, rows)
         self.trained(state, numpy_of(cost)[None])
 
     @functools.cached_property
@@ -280,9 +260,7 @@ class MemoryDNN(Compilable, compiled=True):
         """Take over the state after training steps with these costs (steps, K)."""
         self.raw_state = state
         steps = len(self.cost_his[0])
-        bad = np.argwhere(~np.isfinite(costs))
-        if len(bad):
-            i, k = bad[0]
+        for i, k in np.argwhere(~np.isfinite(costs)):
             raise FloatingPointError(
                 f"the training diverges: DNN {k + 1} has cost {costs[i, k]} at training step "
                 f"{steps + i + 1}. Try a smaller learning_rate ({self.lr:g}; released: 0.01) or scale the "
@@ -303,21 +281,18 @@ class MemoryDNN(Compilable, compiled=True):
 
     # Weights and files
 
-    def for_users(self, users, candidates=None):
+    def for_users(self, users):
         """Return a copy of shared DNNs for another number of users; it can continue learning.
 
-        Its replay memory and costs are empty. `candidates` replaces the rule. Raises ValueError if the
-        DNNs are not shared.
+        Its replay memory and costs are empty. Raises ValueError if the DNNs are not shared.
         """
         if not self.shared:
             raise ValueError("the number of users is fixed, unless the DNNs are shared")
-        net, rule = copy.copy(self), candidates or self.candidates
-        rule = replace(rule, users=users) if isinstance(rule, Flips) else copy.copy(rule)
-        vars(net)["shared"] = checks.integer("shared", users)  # FIXED in a finished object
-        vars(net)["candidates"] = check_rule(rule, net.net_num, net.n_out)
-        net.memory = net.empty_memory()
-        net._random = copy.deepcopy(self._random)
-        net.memory_counter, net.cost_his = 1, [[] for _ in range(self.net_num)]
+        net, rule = copy.copy(self), self.candidates
+        vars(net)["shared"] = checks.integer("shared", users)
+        net.candidates = replace(rule, users=users) if isinstance(rule, Flips) else copy.copy(rule)
+        net.reset(0)
+        net.raw_state, net._random = self.raw_state, copy.deepcopy(self._random)
         return net
 
     def get_weights(self):
@@ -325,16 +300,11 @@ class MemoryDNN(Compilable, compiled=True):
         return [w.copy() for w in self.state[0]]
 
     def set_weights(self, weights):
-        """Set the weights, a list as from `get_weights`; Adam's moments stay. Raises ValueError."""
-        weights = self._like("weights", weights, self.state[0])
-        for k, layers in enumerate(self.layers):
-            for i, (n_in, n_out) in enumerate(pairwise(layers)):
-                w, b = (each[k] for each in weights[2 * i : 2 * i + 2])
-                if w[n_in:].any() or w[:, n_out:].any() or b[n_out:].any():
-                    raise ValueError(
-                        f"weights must be 0 beyond the neurons {layers} of DNN {k + 1}"
-                    )
-        self.raw_state = [weights, *self.state[1:]]
+        """Set the weights, a list as from `get_weights`; Adam's moments stay. Raises ValueError.
+
+        Weights beyond the neurons of a smaller DNN must be 0.
+        """
+        self.raw_state = [_like("weights", weights, self.state[0]), *self.state[1:]]
 
     def save(self, path):
         """Save parameters, weights, Adam's moments, memory, counters, costs and random state.
@@ -343,99 +313,57 @@ class MemoryDNN(Compilable, compiled=True):
         """
         write_archive(path, *self.content())
 
-    def parameters(self):
-        """Return the parameters that a file has as they are, by name."""
-        return {name: getattr(self, name) for name in ("net", "shared", *NUMBERS)}
-
     def content(self):
         """Return the content of a saved file: arrays by name, and dicts by name for JSON."""
-        parameters = self.parameters()
+        parameters = {name: getattr(self, name) for name in ("net", "shared", *NUMBERS)}
         parameters["candidates"] = describe_rule(self.candidates)
         parameters["scale"] = describe_scale(self.scale)
         weights, m, v, powers = self.state
-        variables = [*weights, *m, *v, powers]
-        arrays = {f"variable_{i}": variable for i, variable in enumerate(variables)}
+        arrays = {f"variable_{i}": w for i, w in enumerate([*weights, *m, *v, powers])}
         arrays["memory"], arrays["memory_counter"] = self.memory, np.array(self.memory_counter)
         arrays["cost_his"] = np.array(self.cost_his)
         return arrays, {"parameters": parameters, "random_state": self._random.bit_generator.state}
 
     @classmethod
-    def load(
-        cls,
-        path,
-        candidates=None,
-        scale=None,
-        output_graph=False,
-        backend="tensorflow",
-        users=None,
-    ):
+    def load(cls, path, candidates=None, scale=None, backend="tensorflow"):
         """Return the MemoryDNN saved to `path`; it continues exactly where that one stopped.
 
         `candidates` and `scale` replace the saved ones; custom ones are not saved and must be passed
-        again. `users` is another number of users, as in `for_users`. Raises FileNotFoundError if there is no such file, ValueError for any other file.
+        again. Raises FileNotFoundError if there is no such file, ValueError for any other file.
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
             parameters = text("parameters")
             parameters.pop("output_graph", None)  # saved by earlier versions
-            rule = candidates or rule_from(parameters["candidates"])
-            others = parameters.get("shared") not in (None, users or parameters.get("shared"))
-            parameters["candidates"] = threshold if others else rule
+            parameters["candidates"] = candidates or rule_from(parameters["candidates"])
             parameters["scale"] = scale or scale_from(parameters.get("scale", {}))
-            net = cls(**parameters, output_graph=output_graph, seed=0, backend=backend)
+            net = cls(**parameters, seed=0, backend=backend)
             net._random.bit_generator.state = text("random_state")
             net.memory_counter = checks.integer("memory_counter", content["memory_counter"][()])
-            net.memory = checks.array("memory", content["memory"], np.float32, net.memory.shape)
-            checks.finite("memory", net.memory)
-            rows = net.memory.reshape(-1, net.layers[0][0] + net.layers[0][-1])
-            checks.binary("decisions in the memory", rows[:, net.layers[0][0] :])
             costs = content["cost_his"]
-            costs = checks.array("cost_his", costs, shape=(net.net_num, costs.shape[-1]))
-            net.cost_his = checks.every("cost_his", costs, costs >= 0, ">= 0").tolist()
+            shape = (net.net_num, costs.shape[-1])
+            net.cost_his = checks.array("cost_his", costs, shape=shape).tolist()
             weights, m, v, powers = net.state
-            expected, n = [*weights, *m, *v, powers], len(weights)
-            variables = [content[f"variable_{i}"] for i in range(len(expected))]
-            *variables, powers = net._like("variables", variables, expected)
-            checks.every("Adam's powers", powers, (powers >= 0) & (powers < 1), "in [0, 1)")
-            for values in variables[2 * n :]:
-                checks.every("Adam's second moments", values, values >= 0, ">= 0")
+            expected, n = [*weights, *m, *v, powers, net.memory], len(weights)
+            found = [content[f"variable_{i}"] for i in range(3 * n + 1)] + [content["memory"]]
+            *variables, powers, net.memory = _like("the content", found, expected)
             net.raw_state = [variables[:n], variables[n : 2 * n], variables[2 * n :], powers]
-        return net.for_users(users, rule) if others else net
+        return net
 
     # Checks
 
     def check_inputs(self, h):
-        """Return inputs as a float32 array (n_in,) or (B, n_in). Raises ValueError.
-
-        Warns once if half of them or more are far outside -100 to 100.
-        """
+        """Return inputs as a float32 array (n_in,) or (B, n_in). Raises ValueError."""
         h = checks.array("h", h)
         if h.ndim not in (1, 2) or h.shape[-1] != self.n_in:
             raise ValueError(f"h must have shape ({self.n_in},) or (B, {self.n_in}), got {h.shape}")
         if not np.abs(h).max(initial=0) <= FAR:  # also if one is NaN
             checks.finite("h", checks.array("h", h, np.float32))
-            each = h.reshape(-1, self.layers[0][0]).T if self.shared else [h]
-            self._warned = self._warned or any(map(warn_if_far, each))
+            if np.mean(np.abs(h) > FAR) >= 0.5:  # more than a few outliers
+                warnings.warn(
+                    "the inputs of the DNNs are far outside -100 to 100, where learning suffers: scale "
+                    "them with Scale.of(states), see docs/usage.md"
+                )
         return h.astype(np.float32)
-
-    def _entries(self, h, m):
-        """Return rows of the memory, checked: float32 (B, n_in + n_out)."""
-        h, m = self.check_inputs(h), checks.array("m", m, np.float32)
-        shape = (*h.shape[:-1], self.n_out)
-        if m.shape != shape:
-            raise ValueError(f"m must have shape {shape}, as h has {h.shape}, got {m.shape}")
-        checks.binary("m", m)
-        return self.join(np.atleast_2d(h), np.atleast_2d(m))
-
-    def _like(self, name, arrays, expected):
-        """Return finite float32 copies of arrays with the shapes of the expected ones."""
-        if not np.iterable(arrays) or len(arrays) != len(expected):
-            raise ValueError(f"{name} must be {len(expected)} arrays, got {checks.quoted(arrays)}")
-        names = [f"{name}[{i}]" for i in range(len(expected))]
-        arrays = [
-            checks.array(each, array, np.float32, like.shape)
-            for each, array, like in zip(names, arrays, expected)
-        ]
-        return [checks.finite(each, array).copy() for each, array in zip(names, arrays)]
 
     def __setattr__(self, name, value):
         if name in FIXED and name in vars(self):
@@ -444,6 +372,8 @@ class MemoryDNN(Compilable, compiled=True):
             value = checks.integer(name, value)
         elif name == "lr":
             value = checks.number("learning_rate", value, positive=True)
+        elif name == "candidates":
+            value = check_rule(value, self.net_num, self.n_out)
         elif name == "raw_state":
             vars(self).pop("_decision_weights", None)
         elif name == "scale" and not callable(value):
@@ -453,3 +383,14 @@ class MemoryDNN(Compilable, compiled=True):
     def __getstate__(self):  # compiled code is not part of a copy
         state = {name: value for name, value in vars(self).items() if name != "_compiled_train"}
         return state | {"raw_state": self.state}
+
+
+def _like(name, arrays, expected):
+    """Return finite float32 copies of arrays with the shapes of the expected ones."""
+    if not np.iterable(arrays) or len(arrays) != len(expected):
+        raise ValueError(f"{name} must be {len(expected)} arrays, got {checks.quoted(arrays)}")
+    copies = []
+    for i, (array, like) in enumerate(zip(arrays, expected)):
+        array = checks.array(f"{name}[{i}]", array, np.float32, like.shape)
+        copies.append(checks.finite(f"{name}[{i}]", array).copy())
+    return copies

@@ -9,7 +9,6 @@ import numpy as np
 
 from ddlo import checks
 from ddlo.candidates import Flips, describe_rule
-from ddlo.dnns import check_layers
 from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
@@ -25,32 +24,40 @@ class Resumable:
     def __new__(cls, *values, **given):
         self = super().__new__(cls)
         positional = [each.name for each in fields(cls) if not each.kw_only]
-        vars(self).update(given=set(), arguments={*positional[: len(values)], *given})
+        self.given = {*positional[: len(values)], *given}
         return self
 
     def __setattr__(self, name, value):
+        if name in vars(self):  # __init__ has set it before
+            self.given.add(name)
         super().__setattr__(name, value)
-        self.given.add(name)
 
     def __post_init__(self):
-        vars(self)["given"] = vars(self).pop("arguments")  # rather than all that __init__ sets
+        checks.flags(self)
 
 
 def resumed(parameters):
     """Return the parameters of a run; if it resumes, those that were not given are the saved ones.
 
-    A checkpoint's run also continues in its own output folder. Raises ValueError or FileNotFoundError if
-    the file to resume is not a saved model or a checkpoint.
+    A checkpoint's run also continues in its own output folder. Raises FileNotFoundError, or ValueError if
+    the file to resume is not a saved model or a checkpoint, or if a given parameter cannot change.
     """
-    checks.flags(parameters)
-    if not parameters.resume:
-        if parameters.frozen:
+    p = parameters
+    if not p.resume:
+        if p.frozen:
             raise ValueError("frozen needs a saved model: set resume")
-        return parameters
-    path = Path(parameters.resume)
-    saved = saved_parameters(path, type(parameters))
-    values = {name: saved[name] for name in saved.keys() - parameters.given}
-    return replace(parameters, resume=path, **values)
+        return p
+    saved = saved_parameters(p.resume, type(p))
+    fixed = {*FIXED, "hidden", "seed"} - {"backend"}
+    if "checkpoint" in saved:  # an interrupted run
+        fixed = saved.keys() - {*PROCESS, "data"}  # its file may have moved
+    for name in sorted(fixed & saved.keys() & p.given):
+        old, new = _plain(saved[name]), _plain(getattr(p, name))
+        if old != new:
+            raise ValueError(
+                f"{name} of {p.resume} is {old}, got {new}: leave it out, or train a new model"
+            )
+    return replace(p, **{name: saved[name] for name in saved.keys() - p.given})
 
 
 def saved_parameters(path, kind):
@@ -60,20 +67,26 @@ def saved_parameters(path, kind):
     """
     with read_archive(path, KIND) as (content, text):
         if "run" in content:  # a checkpoint
-            saved = text("run")["parameters"] | {"out": str(path.parent)}
+            saved = text("run")["parameters"] | {"out": str(Path(path).parent)}
         else:
-            model = text("parameters")
-            dnns = {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
-            dnns |= {"users": model["shared"]} if dnns["shared"] else {}
-            saved = saved_run(path) | model | model["candidates"] | dnns
+            model, saved = text("parameters"), saved_run(path)
             for name in (*PROCESS, "frozen", "checkpoint"):
                 saved.pop(name, None)
+            rule = {"flips": 0, "user_flips": 0} | model["candidates"]
+            rule.pop("users", None)  # 1 in a rule without user flips
+            saved |= model | rule
+            saved |= {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
         names = [each.name for each in fields(kind) if each.name in saved]
         saved = {name: saved[name] for name in names}
         for name, convert in {"data": Path, "out": Path, "hidden": tuple}.items():
             if saved.get(name) is not None:
                 saved[name] = convert(saved[name])
     return saved
+
+
+def hidden(net):
+    """Return the hidden layers of `net`, neurons of each layer, or of each of several DNNs."""
+    return tuple(map(hidden, net)) if np.iterable(net[0]) else tuple(net[1:-1])
 
 
 def saved_run(path):
@@ -87,8 +100,6 @@ def saved_run(path):
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         checks.text("the network's class", saved["network"]["class"])
-        if not isinstance(saved["recombine"], bool):
-            raise ValueError("recombine must be true or false")  # noqa: TRY004
     except Exception as error:  # a damaged file can raise almost anything
         raise ValueError(f"{path} is not from main.py: {checks.shortened(error)}") from error
     return saved
@@ -105,8 +116,10 @@ def make_net(parameters, network, training, candidates=None):
     if not path:
         shared = network.N if p.shared else None
         n_in, n_out = layer_ends(network, shared)
+        is_nested = p.hidden and np.iterable(p.hidden[0])
+        net = [[n_in, *each, n_out] for each in (p.hidden if is_nested else [p.hidden])]
         return MemoryDNN(
-            net=layers(p.hidden, n_in, n_out),
+            net if is_nested else net[0],
             **numbers,
             seed=p.seed,
             candidates=candidates or flips,
@@ -114,43 +127,15 @@ def make_net(parameters, network, training, candidates=None):
             shared=shared,
             backend=p.backend,
         )
-    scale = None if p.shared else network.scale
-    options = {"scale": scale, "backend": p.backend, "users": network.N}
-    net = MemoryDNN.load(path, candidates, **options)
+    net = MemoryDNN.load(path, candidates, None if p.shared else network.scale, p.backend)
+    if net.shared not in (None, network.N):
+        net = net.for_users(network.N)
     check_fit(net, network)
-    if candidates is None and isinstance(net.candidates, Flips) and net.candidates != flips:
-        net = MemoryDNN.load(path, flips, **options)
-    fixed = {name: getattr(net, name) for name in numbers if name in FIXED}
-    rows = check_layers(layers(p.hidden, 1, 1), p.net_num)
-    given = vars(p) | {"hidden": hidden(rows if len(set(rows)) > 1 else rows[0])}
-    fixed |= {"hidden": hidden(net.net), "shared": bool(net.shared)}
-    fixed["seed"] = saved_parameters(path, type(p)).get("seed", p.seed)
-    if not isinstance(net.candidates, Flips):
-        fixed |= {"flips": 0, "user_flips": 0}
-    for name, value in fixed.items():
-        if _plain(given[name]) != _plain(value):
-            raise ValueError(
-                f"{name} of {path} is {value}, got {given[name]}: leave it out, or train a new model"
-            )
+    if candidates is None and (isinstance(net.candidates, Flips) or p.flips or p.user_flips):
+        net.candidates = flips
     for name in numbers.keys() - FIXED:
         setattr(net, name, numbers[name])
     return net
-
-
-def layers(hidden, n_in, n_out):
-    """Return the `net` of a MemoryDNN with these hidden layers: of all DNNs, or one tuple per DNN."""
-    if not np.iterable(hidden) or len(set(map(np.iterable, hidden))) > 1:
-        raise ValueError(
-            f"hidden must be neurons of each layer, or a tuple of them per DNN, got {hidden}"
-        )
-    if any(map(np.iterable, hidden)):
-        return [[n_in, *each, n_out] for each in hidden]
-    return [n_in, *hidden, n_out]
-
-
-def hidden(net):
-    """Return the hidden layers of `net`, neurons of each layer, or of each of several DNNs."""
-    return tuple(map(hidden, net)) if np.iterable(net[0]) else tuple(net[1:-1])
 
 
 def scale_for(network, training, shared=None):
@@ -160,27 +145,13 @@ def scale_for(network, training, shared=None):
     return network.scale or Scale.of(training)
 
 
-def is_checkpoint(path):
-    """Whether a file is a checkpoint rather than a saved model."""
-    with read_archive(path, KIND) as (content, _):
-        return "run" in content
-
-
 class Checkpoint:
     """The checkpoint of a run, saved at regular intervals.
 
     `done` has the winners and decisions of an interrupted run, or is None. Raises ValueError if the run
-    to resume had another problem or other parameters, if there is a checkpoint where a new one would
-    go, or if the algorithm has additional state, which is not saved.
+    to resume had another problem, if there is a checkpoint where a new one would go, or if the algorithm
+    has additional state, which is not saved.
     """
-
-    @classmethod
-    def of(cls, parameters, out, ddlo, data):
-        """Return the checkpoint of a run, or None if it has none."""
-        p = parameters
-        if p.checkpoint is None and not (p.resume and is_checkpoint(p.resume)):
-            return None
-        return cls(p, out, ddlo, data)
 
     def __init__(self, parameters, out, ddlo, data):
         p, own = parameters, vars(ddlo).keys() - {"net", "network", "recombine"}
@@ -201,29 +172,24 @@ class Checkpoint:
             }
         )
         self.path, self.done = out / "checkpoint.npz", None
-        if p.resume and is_checkpoint(p.resume):
-            self.path, self.done = npz_path(p.resume), self._load(p)
-        elif self.path.exists():
+        if p.resume:
+            self._load(p.resume)
+        if not self.done and self.path.exists():
             raise ValueError(
                 f"{self.path} is from an interrupted run: --resume {self.path}, or remove it"
             )
 
-    def _load(self, p):
-        """Return the winners and decisions of the interrupted run."""
-        with read_archive(p.resume, "a checkpoint") as (content, text):
-            saved, chosen, decision = text("run"), content["chosen"], content["decision"]
-            frames, tasks = len(chosen), self.net.n_out
-            if chosen.shape != (frames,) or frames > p.frames or chosen.dtype.kind not in "iu":
-                raise ValueError(f"chosen has shape {chosen.shape} and type {chosen.dtype}")
-            checks.binary("decision", checks.array("decision", decision, shape=(frames, tasks)))
-            old = saved | saved.pop("parameters")
-            new = self.run | self.run["parameters"]
-        for name, value in new.items():
-            # The file of the data may have moved; "data set" compares the data.
-            if name not in ("parameters", "data") and name in old and old[name] != value:
-                was, now = (checks.shortened(each) for each in (old[name], value))
-                raise ValueError(f"the run in {p.resume} has another {name}: {was}, got {now}")
-        return chosen, decision
+    def _load(self, path):
+        """Take the frames that are done from a checkpoint; a saved model has none."""
+        with read_archive(path, KIND) as (content, text):
+            if "run" not in content:
+                return
+            saved, done = text("run"), (content["chosen"], content["decision"])
+        for name in self.run.keys() - {"parameters"}:
+            if saved[name] != self.run[name]:
+                old, new = (checks.shortened(each[name]) for each in (saved, self.run))
+                raise ValueError(f"the run in {path} has another {name}: {old}, got {new}")
+        self.path, self.done = npz_path(path), done
 
     def save(self, chosen, decision):
         """Replace the checkpoint: the model, the winners (t,) and the decisions (t, N*M) so far."""

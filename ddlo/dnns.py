@@ -18,17 +18,17 @@ def backend_module(name):
 
 def check_layers(net, net_num):
     """Return the neurons of each layer of each DNN, a tuple of tuples. Raises ValueError."""
-    layers = list(net) if np.iterable(net) else []
-    rows = layers if any(map(np.iterable, layers)) else [layers] * net_num
-    rows = [tuple(row) if np.iterable(row) else () for row in rows]
-    if len(rows) != net_num or len({(len(row), *row[:1], *row[-1:]) for row in rows}) > 1:
+    layers = np.array(net, object)  # lists of different lengths give one axis of lists
+    if layers.ndim == 1:
+        layers = np.tile(layers, (net_num, 1))
+    valid = layers.ndim == 2 and len(layers) == net_num and layers.shape[1] > 1
+    valid = valid and all(isinstance(n, (int, np.integer)) and n > 0 for n in layers.flat)
+    if not valid or (layers[:, [0, -1]] != layers[0, [0, -1]]).any():
         raise ValueError(
-            f"net must be the neurons of each layer, or a list of them for each of {net_num} DNNs with as "
-            f"many layers, inputs and outputs, got {checks.quoted(net)}"
+            "net must be the neurons of each layer, at least two, or as many layers with the same inputs "
+            f"and outputs for each of {net_num} DNNs, got {checks.quoted(net)}"
         )
-    if len(rows[0]) < 2:
-        raise ValueError(f"net must have at least an input and an output layer, got {net}")
-    return tuple(tuple(checks.integer(f"net[{i}]", n) for i, n in enumerate(row)) for row in rows)
+    return tuple(map(tuple, layers.tolist()))
 
 
 def initial_state(layers, beta1, random):

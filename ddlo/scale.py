@@ -1,6 +1,5 @@
 """From the state of a time frame, such as task sizes, to the inputs of the DNNs."""
 
-import warnings
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -45,19 +44,6 @@ class Scale:
 
 
 RELEASED = Scale()
-FAR = 150  # inputs of a greater magnitude need another scale
-
-
-def warn_if_far(inputs):
-    """Warn if half of the inputs (B, S) or more, not a few outliers, are FAR; return whether."""
-    is_far = np.mean(np.abs(inputs) > FAR) >= 0.5
-    if is_far:
-        warnings.warn(
-            f"the inputs of the DNNs, up to {np.abs(inputs).max():.4g} in magnitude, are far outside "
-            "-100 to 100, where learning suffers: scale them with Scale.of(states), see docs/usage.md",
-            stacklevel=4,
-        )
-    return bool(is_far)
 
 
 def describe_scale(scale):

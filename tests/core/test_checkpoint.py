@@ -99,7 +99,7 @@ def test_given_parameters_count_and_the_others_are_the_saved_ones(first, tmp_pat
     [
         ("--frozen", "frozen"),
         ("--resume {model} --net-num 5", "net_num of .* is 3, got 5"),
-        ("--resume {model} --hidden 120 80", r"hidden of .* is \(\), got \(120, 80\)"),
+        ("--resume {model} --hidden 120 80", r"hidden of .* is \[\], got \[120, 80\]"),
         ("--resume {model} --memory-size 1024", "memory_size of .* is 200, got 1024"),
         ("--resume {model} --seed 0", "seed of .* is 4, got 0"),
         ("--resume nowhere", "no such file: nowhere.npz"),

@@ -61,7 +61,8 @@ def compiled(kind=MUMT, dnns=MemoryDNN, hidden=RELEASED, recombine=False, **para
 
     The same parameters in the same order give the same ones. Each test resets the DNNs.
     """
-    net = dnns([9, *hidden, 9], **{"net_num": 3} | parameters)
+    tasks = 3 if "shared" in parameters else 9
+    net = dnns([tasks, *hidden, tasks], **{"net_num": 3} | parameters)
     ddlo = DDLO(net, kind(3, 3), recombine)
     return ddlo, compile_loop(ddlo)
 
@@ -112,6 +113,9 @@ joint_weighted = functools.partial(JointMUMT, delay_weight=[[1], [2], [4]])
         # A training step after every frame.
         {"hidden": NONE, "net_num": 1, "training_interval": 1, "candidates": OrderPreserving(5)},
         {"hidden": NONE, "net_num": 1, "candidates": NearestNeighbours(7)},
+        # DNNs that the users share.
+        {"hidden": (20,), "shared": 3, "candidates": Flips(2, 1, 3), "recombine": True},
+        {"kind": JointMUMT, "hidden": NONE, "shared": 3, "recombine": True},
     ],
 )
 def test_compiled_loop_equals_the_plain_loop(published, parameters):

@@ -255,7 +255,7 @@ def test_smallest_task_local_by_hand(network, published):
         ("bandwidth", "optimal", "bandwidth, got equal"),
         ("data", "LICENSE", "LICENSE must be a MATLAB file"),
         ("device", "GPU:77", "device must"),
-        ("hidden", 0, "net[1] must"),
+        ("hidden", 0, "net must"),
         ("net-num", 10**23, "net_num must"),
         ("out", "LICENSE", "LICENSE must be a folder"),
         ("flips", 10, "flips must"),

@@ -16,8 +16,7 @@ from ddlo.candidates import Flips, OrderPreserving, threshold
 from ddlo.scale import Scale
 from memory import MemoryDNN
 
-from .reference import Tanh, assert_same_state
-from .reference import inputs as frames
+from .reference import Tanh, assert_same_arrays, assert_same_state, inputs
 
 # Other parameters than the released ones, for files to keep them all.
 PARAMETERS = {
@@ -44,7 +43,6 @@ def test_attributes_of_the_released_interface():
     assert (mem.lr, mem.beta1, mem.training_interval, mem.batch_size) == (0.01, 0.09, 10, 128)
     assert (mem.memory_size, mem.memory_counter, mem.candidates) == (1024, 1, threshold)
     assert mem.memory.shape == (1024, 18) and not mem.memory.any()
-    assert MemoryDNN(map(int, "959"), 1).net == [9, 5, 9]  # layers from an iterator
 
 
 def test_initial_weights():
@@ -77,7 +75,7 @@ def test_seeds_of_weights_and_mini_batches():
 
 
 def test_decode_thresholds_the_logits():
-    mem, (h, _) = MemoryDNN([9, 12, 8, 9], 3), frames(200)
+    mem, (h, _) = MemoryDNN([9, 12, 8, 9], 3), inputs(200)
     weights = [np.random.default_rng(1).normal(0, 0.3, w.shape) for w in mem.get_weights()]
     mem.decode(h)  # with other weights, which count no more
     mem.set_weights(weights)
@@ -89,8 +87,7 @@ def test_decode_thresholds_the_logits():
         hidden = np.maximum(np.maximum(h @ w1 + b1, 0) @ w2 + b2, 0)
         np.testing.assert_array_equal(decisions[k], hidden @ w3 + b3 > 0)
     assert 0.1 < decisions.mean() < 0.9
-    for found, expected in zip(mem.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(found, expected.astype(np.float32))
+    assert_same_arrays(mem.get_weights(), [w.astype(np.float32) for w in weights])
     for i in range(200):  # one frame gives a list, which scripts extend
         single = mem.decode(h[i])
         assert type(single) is list and single[0].dtype == np.int32
@@ -191,20 +188,18 @@ def test_reset_gives_a_new_object(shared):
     runs = []
     for _ in range(2):
         shared.reset(4)
-        shared.encode(*frames(600))
+        shared.encode(*inputs(600))
         runs.append(shared.cost_his)
     assert runs[0] == runs[1] and len(runs[0][0]) == 9  # Adam's moments were reset as well
     shared.reset(3)
     assert_same_state(shared, MemoryDNN(shared.net, 2, seed=3, **PARAMETERS))
-    with pytest.raises(ValueError, match="seed must .* got -1"):
-        shared.reset(-1)
 
 
 # Files
 
 
 def test_loaded_net_continues_like_the_saved_one(tmp_path, shared):
-    h, m = frames(1300)
+    h, m = inputs(1300)
     shared.reset(0)
     shared.encode(h[:1100], m[:1100])
     shared.save(tmp_path / "model.dnn")
@@ -217,19 +212,12 @@ def test_loaded_net_continues_like_the_saved_one(tmp_path, shared):
     assert_same_state(loaded, shared)
 
 
-@pytest.mark.parametrize(
-    "known",
-    [
-        {"candidates": threshold, "scale": Scale((0,) * 9, (1e-7,) * 9)},
-        {"candidates": OrderPreserving(4)},
-    ],
-)
-def test_rule_and_scale_are_saved(tmp_path, known):
-    mem = MemoryDNN([9, 5, 9], 1, **known)
+@pytest.mark.parametrize("rule", [threshold, OrderPreserving(4)])
+def test_rule_and_scale_are_saved(tmp_path, rule):
+    mem = MemoryDNN([9, 5, 9], 1, candidates=rule, scale=Scale((0,) * 9, (1e-7,) * 9))
     mem.save(tmp_path / "model")
     loaded = MemoryDNN.load(tmp_path / "model")
     assert (loaded.candidates, loaded.scale) == (mem.candidates, mem.scale)
-    assert MemoryDNN.load(tmp_path / "model", candidates=half).candidates is half
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
 
 
@@ -250,13 +238,11 @@ def test_custom_rule_and_scale_have_to_be_passed_again(tmp_path, name, function)
     "name, value",
     [
         ("parameters", "{"),
-        ("parameters", {"net_num": 0}),
         ("parameters", {"net": [9, 10, 8, 9]}),
         ("parameters", {"candidates": {"rule": "Flips", "K": 3}}),
         ("memory_counter", -5),
         ("memory", np.full((1024, 18), np.nan)),
         ("memory", np.zeros((1, 18))),
-        ("variable_3", np.full((1, 8), np.inf)),
         ("cost_his", np.zeros((0, 0))),
     ],
 )
@@ -271,11 +257,8 @@ def test_load_refuses_bad_content(tmp_path, name, value):
         MemoryDNN.load(path)
 
 
-def test_load_refuses_other_files(tmp_path):
+def test_load_needs_a_file(tmp_path):
     with pytest.raises(FileNotFoundError):
-        MemoryDNN.load(tmp_path / "model")
-    np.savez(tmp_path / "model", other=np.zeros(3))
-    with pytest.raises(ValueError, match="model.npz is not a saved MemoryDNN"):
         MemoryDNN.load(tmp_path / "model")
 
 
@@ -283,16 +266,15 @@ def test_plot_cost(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net = MemoryDNN([9, 5, 9], 2)
     net.cost_his = [[3.0, 2, 1], [2.0, 1, 1]]
-    net.plot_cost("cost.png")
     net.plot_cost()
-    assert {file.name for file in tmp_path.iterdir()} == {"cost.png", "training_cost.png"}
+    assert [file.name for file in tmp_path.iterdir()] == ["training_cost.png"]
 
 
 def test_output_graph_logs_every_cost_for_tensorboard(tmp_path, monkeypatch):
     tf = backend.tf
     monkeypatch.chdir(tmp_path)
     mem, found = MemoryDNN([9, 5, 9], 2, output_graph=True), {}
-    mem.encode(*frames(600))
+    mem.encode(*inputs(600))
     (log,) = os.listdir("logs")
     for record in tf.data.TFRecordDataset(os.path.join("logs", log)):
         event = tf.compat.v1.Event.FromString(record.numpy())
@@ -327,59 +309,40 @@ def test_device(monkeypatch):
     with pytest.raises(ValueError, match="device must .* got 'GPU:2'"):
         use_device("GPU:2")
 
-    def too_late(gpus, kind):
-        raise RuntimeError("devices cannot be modified after being initialized")
-
-    monkeypatch.setattr(config, "set_visible_devices", too_late)
-    with pytest.raises(ValueError, match="too late .* GPU:1"):
-        use_device("GPU:1")
-
 
 # What scripts do with a MemoryDNN
 
 
-BAD = {"lr": 0, "training_interval": 2.5, "batch_size": 0, "scale": 3}
-FIXED = {"net": [9], "net_num": 5, "memory_size": 7, "beta1": 0.9, "candidates": threshold}
-
-
-@pytest.mark.parametrize("name, value", (BAD | FIXED).items())
-def test_attribute_refuses_a_value(shared, name, value):
-    before = getattr(shared, name)
-    with pytest.raises(AttributeError if name in FIXED else ValueError, match=name):
-        setattr(shared, name, value)
-    assert getattr(shared, name) == before
+@pytest.mark.parametrize("name", ["net", "net_num", "memory_size", "beta1", "shared", "backend"])
+def test_attributes_that_the_dnns_depend_on_are_fixed(name):
+    with pytest.raises(AttributeError, match=name):
+        setattr(MemoryDNN([9, 5, 9], 2), name, 7)
 
 
 def test_copies_and_pickles_continue_alike():
     net = MemoryDNN([9, 5, 9], 2, seed=3, candidates=Flips(2), scale=Scale(1, 2))
-    net.note = "mine"
-    h, m = frames(620)
+    h, m = inputs(620)
     net.encode(h[:600], m[:600])
     net.lr = 0.02
     others = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
     net.encode(h[600:], m[600:])
     for other in others:
-        assert other.note == "mine" and other.lr == 0.02
-        assert (other.candidates, other.scale) == (net.candidates, net.scale)
-        assert other.memory_counter == 601
+        assert (other.candidates, other.scale, other.lr) == (net.candidates, net.scale, 0.02)
         other.encode(h[600:], m[600:])
         twin = copy.deepcopy(net)  # as comparing draws from both
         assert_same_state(twin, other)
 
 
-def test_inputs_far_outside_the_range_warn_once(published):
-    task_size = 100 * published[0][:3]
-    net = MemoryDNN([9, 5, 9], 2)
+def test_inputs_far_outside_the_range_are_reported(published):
+    task_size, net = 100 * published[0][:3], MemoryDNN([9, 5, 9], 2)
     with pytest.warns(UserWarning, match=r"Scale\.of\(states\)"):
         net.decode(10 * task_size[0] - 200)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        MemoryDNN([9, 5, 9], 2).decode(Scale.of(task_size)(task_size))
-        net.decode(10 * task_size[1] - 200)
+    with warnings.catch_warnings(action="error"):
+        net.decode(Scale.of(task_size)(task_size))
 
 
 def test_custom_layers_decide():
-    net, (h, _) = Tanh([9, 20, 9], 3, seed=3), frames(200)
+    net, (h, _) = Tanh([9, 20, 9], 3, seed=3), inputs(200)
     w1, _, w2, _ = net.get_weights()
     np.testing.assert_array_equal(net.decode(h), np.tanh(h @ w1.astype(float) / 100) @ w2 > 0)
 

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 
 import main
-from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips
-from ddlo.data import Data, task_sizes
-from ddlo.loop import compile_loop, run_frames
+from ddlo.data import task_sizes
 from ddlo.network import Network
 from ddlo.scale import Scale
 from main import DDLO, Parameters
@@ -63,23 +61,6 @@ def test_mini_batches_come_from_all_users_of_the_frames_so_far():
     assert set(net.draw(400).ravel()) == set(range(30))
 
 
-@pytest.mark.parametrize("kind", [MUMT, JointMUMT])
-def test_compiled_loop_gives_the_bits_of_the_plain_one(kind):
-    network = kind(4, 2)
-    data = Data(task_sizes(range(900), 4, 2).astype(float))
-    histories, weights = [], []
-    for fast in (False, True):
-        net = MemoryDNN([2, 20, 2], 3, seed=0, candidates=Flips(2, 1, 4), shared=4)
-        ddlo = DDLO(net, network, recombine=True)
-        loop = compile_loop(ddlo) if fast else ddlo.decide_and_learn
-        histories.append(run_frames(loop, ddlo, data, np.arange(900), quiet=True))
-        weights.append(net.get_weights())
-    assert len(net.cost_his[0]) == 39
-    for name, values in histories[0].items():
-        np.testing.assert_array_equal(values, histories[1][name], err_msg=name)
-    assert_same_arrays(*weights)
-
-
 def test_features_are_sizes_and_constants_that_differ_between_users():
     network = MUMT(
         3,
@@ -90,8 +71,6 @@ def test_features_are_sizes_and_constants_that_differ_between_users():
     )
     features = network.user_features([[10, 11, 12, 13, 14, 15]])
     expected = [[10, 11, 1e-7, 1e-7, 2e-7], [12, 13, 2e-7, 1e-7, 2e-7], [14, 15, 3e-7, 3e-7, 4e-7]]
-    assert sorted(features[0, 2]) == sorted(expected[2])
-    assert features.shape == (1, 3, 5)
     np.testing.assert_array_equal(np.sort(features[0]), np.sort(expected))
     assert MUMT(3, 2).user_features(np.arange(6)).tolist() == [[0, 1], [2, 3], [4, 5]]
 
@@ -150,11 +129,18 @@ class SplitGains(Gains):
         return np.reshape(state, (*np.shape(state)[:-1], 2, 3))
 
 
+class WrongGains(Gains):
+    def user_features(self, state):
+        return np.reshape(state, (*np.shape(state)[:-1], 3, 2))
+
+
 def test_a_network_says_what_the_dnns_see_of_a_user(tmp_path):
     states = np.random.default_rng(0).uniform(1, 2, (50, 6))
     parameters = Parameters(shared=True, frames=40, out=tmp_path / "out")
     with pytest.raises(ValueError, match="user_features.*Gains"):
         main.run(parameters, Gains(), states)
+    with pytest.raises(ValueError, match=r"user_features of WrongGains .*\(1, 2, F\).*\(1, 3, 2\)"):
+        main.run(parameters, WrongGains(), states)
     main.run(parameters, SplitGains(), states)
     assert MemoryDNN.load(tmp_path / "out/model.npz").net == [3, 120, 80, 2]
 
@@ -162,11 +148,8 @@ def test_a_network_says_what_the_dnns_see_of_a_user(tmp_path):
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda: MemoryDNN([3, 3], 1, shared=0), "shared.*0"),
-        (lambda: MemoryDNN([3, 3], 1, shared=True), "shared.*True"),
         (lambda: MemoryDNN([3, 3], 1, shared=2).decode(np.zeros(3)), r"\(6,\).*\(3,\)"),
         (lambda: MemoryDNN([9, 9], 1).for_users(4), "shared"),
-        (lambda: MemoryDNN([3, 3], 1, shared=2).for_users(0), "shared.*0"),
         (lambda: DDLO(MemoryDNN([3, 3], 1, shared=2), MUMT(3, 3)), "3 users.*2"),
         (lambda: DDLO(MemoryDNN([9, 9], 1, shared=3), MUMT(3, 3)), "3 inputs"),
         (lambda: DDLO(MemoryDNN([3, 3], 1, shared=3, scale=Scale((0.0,) * 9, (1.0,) * 9)), MUMT(3, 3)),
@@ -224,24 +207,6 @@ def test_a_run_with_dnns_of_different_sizes_is_saved_and_continued(tmp_path):
         run(tmp_path, "other", resume=path, **changes | {"hidden": (120, 80)})
 
 
-@pytest.mark.parametrize(
-    "net",
-    [
-        [[9, 120, 80, 9], [9, 60, 9]],  # another depth
-        [[9, 5, 9], [8, 5, 9]],  # other inputs
-        [[9, 5, 9]],  # one of two
-        [[9, 5, 9], 9],
-        [9],
-        [[9], [9]],
-        9,
-        [[9, 0, 9], [9, 5, 9]],
-    ],
-)
-def test_other_layers_are_refused(net):
-    with pytest.raises(ValueError, match="net"):
-        MemoryDNN(net, 2)
-
-
 class Opposite(MemoryDNN):
     def forward(self, weights, h, xp=np):
         return -super().forward(weights, h, xp)
@@ -256,7 +221,6 @@ def test_a_copy_for_other_users_keeps_class_and_settings():
     np.testing.assert_array_equal(*same)
     other.encode(h[:1].repeat(600, axis=0), np.ones((600, 15)))
     assert net.memory_counter == 1 and not net.memory.any() and net.cost_his == [[], []]
-    assert net.for_users(5, Flips(1)).candidates == Flips(1, 0, 5)
 
 
 def test_resume_for_other_users_with_another_rule(tmp_path):
@@ -267,45 +231,7 @@ def test_resume_for_other_users_with_another_rule(tmp_path):
     assert net.candidates == Flips(3, 1, 5)
 
 
-def test_far_inputs_of_one_feature_are_reported():
-    net = MemoryDNN([2, 4, 1], 1, seed=0, shared=3)
-    with pytest.warns(UserWarning, match="far outside"):
-        net.decode(np.tile([1.0, 1e9], (4, 3)))
-
-
-def test_features_of_the_wrong_shape_are_refused(tmp_path):
-    class Wrong(Gains):
-        def user_features(self, state):
-            return np.reshape(state, (*np.shape(state)[:-1], 3, 2))
-
-    states = np.random.default_rng(0).uniform(1, 2, (50, 6))
-    with pytest.raises(ValueError, match=r"user_features of Wrong .*\(1, 2, F\).*\(1, 3, 2\)"):
-        main.run(Parameters(shared=True, frames=40, out=tmp_path), Wrong(), states)
-
-
-def test_equal_sizes_given_per_dnn_are_those_of_all(tmp_path):
-    changes = {"shared": False, "frames": 300, "hidden": ((12, 8),) * 2}
-    _, net = run(tmp_path, "first", **changes)
-    _, more = run(tmp_path, "more", resume=tmp_path / "first/model.npz", **changes)
-    assert net.net == more.net == [9, 12, 8, 9]
-
-
-@pytest.mark.parametrize("hidden", [120, None, (120, (80, 60)), ((12, 8),) * 5])
+@pytest.mark.parametrize("hidden", [(120, (80, 60)), ((12, 8),) * 5])
 def test_other_hidden_layers_are_refused(tmp_path, hidden):
-    with pytest.raises(ValueError, match="hidden|net"):
+    with pytest.raises(ValueError, match="net must"):
         run(tmp_path, "out", hidden=hidden, shared=False)
-
-
-def test_weights_beyond_a_smaller_dnn_are_refused():
-    net = MemoryDNN([[9, 12, 9], [9, 4, 9]], 2, seed=0)
-    weights = net.get_weights()
-    net.set_weights(weights)
-    weights[0][1, :, 5] = 1
-    with pytest.raises(ValueError, match="weights.*DNN 2"):
-        net.set_weights(weights)
-
-
-def test_an_empty_block_is_remembered_without_effect():
-    net = MemoryDNN([9, 9], 1)
-    net.encode(np.empty((0, 9)), np.empty((0, 9)))
-    assert net.memory_counter == 1
