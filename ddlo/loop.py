@@ -1,7 +1,8 @@
 """The loop of DDLO over all time frames; if every class allows it, compiled into few XLA calls."""
 
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib import import_module
 from threading import Thread
 
 import numpy as np
@@ -65,13 +66,9 @@ def starting(device=None, backend="tensorflow"):
     shown = "PyTorch" if backend == "torch" else "TensorFlow"
     with tqdm(desc=f"starting {shown}", bar_format="{desc}", leave=False, disable=None):
         name = backend_module(backend).use_device(device)
-        Thread(target=_import_plots).start()  # while XLA compiles on another core
+        # For the plots, while XLA compiles on another core.
+        Thread(target=import_module, args=["matplotlib.backends.backend_pdf"]).start()
         yield name
-
-
-def _import_plots():
-    with suppress(Exception):  # the import in the main thread tells what is wrong
-        import matplotlib.backends.backend_pdf  # noqa: F401
 
 
 def fast_loop(ddlo, frames):
@@ -84,9 +81,11 @@ def fast_loop(ddlo, frames):
         return ddlo.decide_and_learn
     for part in (ddlo.network, ddlo.net, ddlo):
         if not part.compiled:
-            if part.compiled is None:  # it does not say
-                _say(how_to_compile(part))
-            return ddlo.decide_and_learn
+            name, base = type(part).__name__, type(part).__bases__[0].__name__
+            hint = f"If {name}'s methods also work on tensors: class {name}({base}, compiled=True)"
+            if isinstance(part, Network) and part.scored_by_Q:
+                hint = f"{name} has only compute_Q; with a utility it could be compiled"
+            return plain_loop(ddlo, hint if part.compiled is None else None)
     from ddlo.backend import tf
 
     try:
@@ -94,25 +93,20 @@ def fast_loop(ddlo, frames):
     except (MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a user's function raises on tensors
-        reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
-        _say(
-            f"TensorFlow cannot compile it ({type(error).__name__}: {''.join(reason)}): write the "
-            "utility or candidate rule with functions of xp, such as xp.where(late, 50.0, 0.0)"
+        *_, reason = str(error).strip().split("\n")
+        return plain_loop(
+            ddlo,
+            f"TensorFlow cannot compile it ({type(error).__name__}: {reason.strip()}): write the utility "
+            "or candidate rule with functions of xp, such as xp.where(late, 50.0, 0.0)",
         )
-        return ddlo.decide_and_learn
 
 
-def how_to_compile(part):
-    """Return in words how a user has a network, MemoryDNN or DDLO compiled."""
-    kind = type(part)
-    if isinstance(part, Network) and part.scored_by_Q:
-        return f"{kind.__name__} has only compute_Q; with a utility it could be compiled"
-    declaration = f"class {kind.__name__}({kind.__bases__[0].__name__}, compiled=True)"
-    return f"If the methods of {kind.__name__} also work on tensors, write {declaration}"
-
-
-def _say(reason):
-    tqdm.write(f"the loop is not compiled: same result, slower. {reason}", file=sys.stderr)
+def plain_loop(ddlo, reason=None):
+    """Return ddlo.decide_and_learn, and say the reason unless it is the user's choice."""
+    if reason:
+        message = f"the loop is not compiled: same result, slower. {reason}"
+        tqdm.write(message, file=sys.stderr)
+    return ddlo.decide_and_learn
 
 
 def compile_loop(ddlo):
@@ -120,12 +114,13 @@ def compile_loop(ddlo):
 
     A block is the frames between two training steps. One call does up to `most` blocks, because a call
     into TensorFlow takes longer than a block. The network may be replaced by one with other `costs`,
-    and lr changed; with another training_interval or batch_size frames run one block at a time.
+    and lr changed; with another training_interval, batch_size or candidate rule frames run one block at a
+    time.
     """
     from ddlo.backend import compiled, tf, tnp
 
-    net, interval, batch_size = ddlo.net, ddlo.net.training_interval, ddlo.net.batch_size
-    n_in, n_out = net.n_in, net.n_out
+    net, interval = ddlo.net, ddlo.net.training_interval
+    fixed, n_in, n_out = (interval, net.batch_size, net.candidates), net.n_in, net.n_out
     most = max(1, FRAMES_PER_CALL // interval)
 
     @compiled
@@ -176,7 +171,7 @@ def compile_loop(ddlo):
     def loop(states):
         states = np.atleast_2d(ddlo.network.check_state(states))
         results = [ddlo.decide_and_learn(states[:0])]
-        as_compiled = (net.training_interval, net.batch_size) == (interval, batch_size)
+        as_compiled = (net.training_interval, net.batch_size, net.candidates) == fixed
         while len(states):
             due, now = net.frames_to_training, net.training_interval
             if as_compiled and due == interval <= len(states):

@@ -144,6 +144,7 @@ def test_compiled_loop_takes_any_number_of_frames(published):
         ("lr", 0.1),
         ("training_interval", 7),
         ("batch_size", 3),
+        ("candidates", Flips(2)),
     ],
 )
 def test_compiled_loop_follows_changes(published, monkeypatch, name, value):
