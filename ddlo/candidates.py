@@ -27,8 +27,7 @@ class Flips:
     """The DNNs' decisions, and candidates that flip their least confident tasks: not in the paper.
 
     A task is less confident the closer its logit is to 0. All DNNs' decisions come first, then their
-    flips in the order of the tasks, then their user flips. Raises ValueError if there are fewer tasks
-    than flips.
+    flips in the order of the tasks, then their user flips.
     """
 
     flips: int = 0  # extra candidates per DNN, each with one task flipped: 0 to N*M
@@ -70,17 +69,13 @@ class OrderPreserving:
 
     The first candidate offloads the tasks whose output is above 1/2. Each other one takes an entry of
     the output as its threshold, the closest to 1/2 first. Logits z replace the outputs 1/(1+exp(-z)):
-    they are ordered alike and do not saturate. Raises ValueError for several DNNs, or for K outside 1
-    to n_out + 1. Source: Huang, Bi and Zhang, DROO, 2020.
+    they are ordered alike and do not saturate. Source: Huang, Bi and Zhang, DROO, 2020.
     """
 
-    K: int
+    K: int  # 1 to n_out + 1
 
     def __call__(self, logits, xp=np):
-        if logits.shape[0] != 1:
-            raise ValueError(f"order-preserving quantization takes 1 DNN, got {logits.shape[0]}")
-        K = checks.integer("K", self.K, 1, logits.shape[-1] + 1)
-        z = logits[0]
+        K, z = checks.integer("K", self.K, 1, logits.shape[-1] + 1), _single(logits)
         order = xp.argsort(xp.abs(z), axis=-1, kind="stable")[..., : K - 1]
         value = xp.moveaxis(xp.take_along_axis(z, order, axis=-1), -1, 0)[..., None]
         # At its own threshold a task gets the opposite of the first candidate's decision.
@@ -94,17 +89,14 @@ class NearestNeighbours:
 
     The nearest decision offloads the tasks whose output y is above 1/2. Each task that differs from it
     adds |1 - 2*y| to the squared distance. Ties go to decisions that differ in fewer and less confident
-    tasks. Raises ValueError for several DNNs, for K outside 1 to 2**n_out, or for a K that needs too
-    many comparisons.
+    tasks. Raises ValueError for a K that needs too many comparisons.
     """
 
-    K: int
+    K: int  # 1 to 2**n_out
 
     def __call__(self, logits, xp=np):
-        if logits.shape[0] != 1:
-            raise ValueError(f"nearest-neighbor quantization takes 1 DNN, got {logits.shape[0]}")
         n_out = logits.shape[-1]
-        K, z = checks.integer("K", self.K, 1, 2 ** min(n_out, 30)), logits[0]
+        K, z = checks.integer("K", self.K, 1, 2 ** min(n_out, 30)), _single(logits)
         subsets = _nearest_subsets(min(n_out, K - 1), K)
         ranked = xp.argsort(xp.abs(z), axis=-1, kind="stable")[..., : subsets.shape[1]]  # (B, few)
         distance = xp.tanh(xp.abs(xp.take_along_axis(z, ranked, axis=-1)) / 2)
@@ -114,6 +106,13 @@ class NearestNeighbours:
         places = ranked[:, None, :, None] == np.arange(n_out)
         others = (z > 0)[:, None] != xp.any(is_flipped & places, axis=2)
         return xp.moveaxis(others, 1, 0)
+
+
+def _single(logits):
+    """Return the logits (B, n_out) of the only DNN."""
+    if logits.shape[0] != 1:
+        raise ValueError(f"quantization takes 1 DNN, got {logits.shape[0]}")
+    return logits[0]
 
 
 @functools.cache
@@ -133,12 +132,10 @@ def _nearest_subsets(few, K):
 
 def check_rule(rule, dnns, tasks):
     """Return a rule that works for this number of DNNs and tasks. Raises ValueError if it does not."""
-    if not callable(rule):
-        raise ValueError(f"candidates must be a callable (logits, xp), got {checks.quoted(rule)}")  # noqa: TRY004
     try:
         found = np.asarray(rule(np.zeros((dnns, 1, tasks)), np))
     except TypeError as error:
-        raise ValueError(f"candidates must take (logits, xp): {error}") from error
+        raise ValueError(f"candidates must be a callable (logits, xp): {error}") from error
     if found.dtype != bool or found.ndim != 3 or found.shape[1:] != (1, tasks):
         raise ValueError(
             f"candidates must return booleans of shape (C, frames, {tasks}), got {found.dtype} of "
@@ -161,8 +158,6 @@ def rule_from(description):
     fields = dict(description)
     name = fields.pop("rule")
     if name not in RULES:
-        raise ValueError(
-            f"its candidate rule {checks.quoted(name)} is custom and not saved: pass it "
-            "again, as candidates="
-        )
+        name = checks.quoted(name)
+        raise ValueError(f"its rule {name} is custom and not saved: pass it again, as candidates=")
     return RULES[name](**fields) if isinstance(RULES[name], type) else RULES[name]
