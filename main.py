@@ -151,10 +151,8 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
         net.plot_cost(folder / "training_cost")
         net.save(folder / "model.npz")
         write_mat(folder / "history.mat", history | {"costs": np.array(net.cost_his)})
-        metadata = {"network": describe_network(network), "device": device} | report.versions(
-            p.backend
-        )
-        write_json(folder / "parameters.json", asdict(p) | metadata)
+        about = {"network": describe_network(network), "device": device}
+        write_json(folder / "parameters.json", asdict(p) | about | report.versions(p.backend))
         numbers |= report.seconds(started, ready, compiled, done, p.frames)
         write_json(folder / "report.json", numbers)
     if checkpoint:

@@ -14,11 +14,7 @@ from ddlo import checks
 @contextmanager
 def quiet_stderr():
     """Silence stderr below Python: some of TensorFlow's messages ignore its log level."""
-    try:
-        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # stderr is closed
-        yield
-        return
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
@@ -53,7 +49,7 @@ def use_device(name=None):
     """Choose the device of all TensorFlow computations, and return its name.
 
     `name` is CPU, GPU, or one of several GPUs such as GPU:1; default: TensorFlow's choice. Raises
-    ValueError if there is no such device or TensorFlow has already used another.
+    ValueError if there is no such device, RuntimeError if TensorFlow has already used another.
     """
     gpus = tf.config.list_physical_devices("GPU")
     devices = {"CPU": []} | {f"GPU:{i}": [gpu] for i, gpu in enumerate(gpus)}
@@ -61,11 +57,8 @@ def use_device(name=None):
     if name is None:
         return "GPU:0" if visible else "CPU"
     device = checks.device(name, devices)
-    try:
-        if visible != devices[device]:
-            tf.config.set_visible_devices(devices[device], "GPU")
-    except RuntimeError as error:
-        raise ValueError(f"too late to compute on {name}: {error}") from error
+    if visible != devices[device]:
+        tf.config.set_visible_devices(devices[device], "GPU")
     return device
 
 
@@ -84,14 +77,7 @@ def gradients(function, weights):
 def compiled(function):
     """Return a function of tensors or NumPy arrays compiled by XLA."""
     _compile_quietly()
-    fast = tf.function(function, jit_compile=True, autograph=False)
-
-    def call(*arguments):
-        if tf.config.functions_run_eagerly():  # then TensorFlow passes NumPy arrays on
-            arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
-        return fast(*arguments)
-
-    return call
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 @functools.cache

@@ -340,16 +340,3 @@ def test_tensorflow_without_eager_execution_is_named(tmp_path):
     )
     result, _, err = python("-c", code, "--frames", 600, "--out", tmp_path / "out")
     assert result == 1 and "eager execution" in err.splitlines()[-1] and "Traceback" not in err
-
-
-def test_run_with_eager_functions_gives_the_same_decisions(tmp_path):
-    weights = []
-    for eager in (False, True):
-        tf.config.run_functions_eagerly(eager)
-        try:
-            main.run(Parameters(frames=540, out=tmp_path))
-        finally:
-            tf.config.run_functions_eagerly(False)
-        weights.append(MemoryDNN.load(tmp_path / "model").get_weights())
-    for compiled, eager in zip(*weights):
-        np.testing.assert_allclose(compiled, eager, rtol=0, atol=1e-3)
