@@ -87,9 +87,10 @@ class MemoryDNN(Compilable, compiled=True):
 
     def reset(self, seed=None):
         """Start again like a new object with this seed, but keep the compiled code."""
-        seed = None if seed is None else checks.integer("seed", seed, 0)
-        # np.random is what the released package draws from, and what scripts seed.
-        entropy = np.random.randint(2**32, size=4, dtype=np.uint32) if seed is None else seed
+        if seed is None:  # np.random is what the released package draws from, and what scripts seed
+            entropy = np.random.randint(2**32, size=4, dtype=np.uint32)
+        else:
+            entropy = checks.integer("seed", seed, 0)
         self._random = np.random.default_rng(entropy)
         self.memory = np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
         self.memory_counter = 1
@@ -217,20 +218,12 @@ class MemoryDNN(Compilable, compiled=True):
 
     # Training
 
-    def learn(self, sample_index=None):
+    def learn(self):
         """Train every DNN for one step on its own mini-batch from the replay memory.
 
-        `sample_index`, integers (K, batch_size), are the rows to train on; default: `draw`. Raises
-        ValueError for invalid rows, FloatingPointError if a training cost is not finite.
+        Raises FloatingPointError if a training cost is not finite.
         """
-        if sample_index is None:
-            sample_index = self.draw(self.memory_counter)
-        rows, shape = np.asarray(sample_index), (self.net_num, self.batch_size)
-        last = self.memory_size * self.users - 1
-        is_integer = rows.shape == shape and rows.dtype.kind in "iu"
-        if not is_integer or not 0 <= rows.min() <= rows.max() <= last:
-            raise ValueError(f"sample_index must be integers 0 to {last} of shape {shape}")
-        rate, rows = np.asarray(self.lr, np.float32), rows.astype(np.int32)
+        rate, rows = np.asarray(self.lr, np.float32), self.draw(self.memory_counter)
         state, cost = self._compiled_train(self.raw_state, rate, self.memory, rows)
         self.trained(state, numpy_of(cost)[None])
 
@@ -239,10 +232,7 @@ class MemoryDNN(Compilable, compiled=True):
         return backend_module(self.backend).compiled(self.train)
 
     def train(self, state, rate, memory, sample_index):
-        """Return the state after one training step of every DNN, and the costs before it (K,).
-
-        All arguments are tensors, as in `learn`.
-        """
+        """Return the state, tensors, after a training step of every DNN, and the costs before it (K,)."""
         backend, n_in = backend_module(self.backend), self.layers[0][0]
         rows = backend.xp.reshape(memory, (-1, n_in + self.layers[0][-1]))
         batch = backend.gather(rows, sample_index)
@@ -262,9 +252,8 @@ class MemoryDNN(Compilable, compiled=True):
         steps = len(self.cost_his[0])
         for i, k in np.argwhere(~np.isfinite(costs)):
             raise FloatingPointError(
-                f"the training diverges: DNN {k + 1} has cost {costs[i, k]} at training step "
-                f"{steps + i + 1}. Try a smaller learning_rate ({self.lr:g}; released: 0.01) or scale the "
-                "inputs to -100 to 100"
+                f"the training of DNN {k + 1} diverges at training step {steps + i + 1}: try a smaller "
+                f"learning_rate ({self.lr:g}; released: 0.01), or scale the inputs to -100 to 100"
             )
         for k, history in enumerate(self.cost_his):
             history.extend(costs[:, k].tolist())

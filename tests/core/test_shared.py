@@ -47,10 +47,9 @@ def test_a_mini_batch_pairs_frames_and_users():
     h, m = some_rows(1, 19, 10), np.random.default_rng(2).integers(0, 2, (19, 15))
     shared.remember(h, m)
     single.memory[:] = shared.memory.reshape(100, 5)  # row 0 of both is zeros
-    index = shared.draw(shared.memory_counter)
-    assert index.shape == (2, 16) and index.max() >= 20
+    single.memory_counter = 100  # both have 100 rows, and draw alike
     for net in (shared, single):
-        net.learn(index)
+        net.learn()
     assert_same_arrays(shared.get_weights(), single.get_weights())
     assert shared.cost_his == single.cost_his
 
@@ -179,10 +178,10 @@ def test_each_dnn_trains_as_it_would_alone():
     for each in (net, *alone):
         each.remember(h, m)
     for _ in range(30):
-        index = net.draw(net.memory_counter)
-        net.learn(index)
-        for k, each in enumerate(alone):
-            each.learn(index[k : k + 1])
+        rows = MemoryDNN.draw(net, net.memory_counter)
+        for each, own in [(net, rows), *zip(alone, rows[:, None])]:
+            each.draw = lambda counter, own=own: own
+            each.learn()
     for k, each in enumerate(alone):
         np.testing.assert_allclose(net.cost_his[k], each.cost_his[0], rtol=1e-4)
         for w, own in zip(net.get_weights(), each.get_weights()):
