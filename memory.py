@@ -29,29 +29,28 @@ FIXED = ("net", "net_num", "memory_size", "beta1", "shared", "backend")
 class MemoryDNN(Compilable, compiled=True):
     """K DNNs that map the state of a frame to offloading decisions, and their shared replay memory.
 
-    net: neurons of each layer, [n_in, hidden ..., n_out]; or a list of such lists, one per DNN, which
-        differ in the hidden layers
+    net: neurons of each layer, [n_in, hidden ..., n_out], or a list of such lists with other hidden layers
+        for each DNN
     net_num: K, the number of DNNs
-    learning_rate: of Adam
+    learning_rate, beta1: of Adam
     training_interval: time frames between training steps
-    batch_size: entries in the mini-batch of each DNN
-    memory_size: entries in the replay memory
+    batch_size, memory_size: entries in the mini-batch of each DNN, and in the replay memory
     output_graph: log the training costs below logs/ for TensorBoard
     seed: of weights and mini-batches; None draws one from np.random, so that np.random.seed counts
-    candidates: candidate rule (logits, xp) -> candidates, see ddlo/candidates.py; `threshold` as released
-    beta1: of Adam, below 1; 0.09 as released
+    candidates: candidate rule (logits, xp) -> candidates, see ddlo/candidates.py
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
-    shared: N users who share the DNNs; None as released. Each DNN then maps one user's inputs to that
-        user's decision, so a frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
+    shared: N users who share the DNNs. Each DNN then maps one user's inputs to that user's decision, so a
+        frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
     backend: what trains the DNNs, "tensorflow" or "torch"
 
-    All but seed are attributes (`lr` for learning_rate); those not in FIXED can be set later. `memory`,
-    float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one user after the other if shared;
-    `memory_counter` is 1 plus the number of entries so far, and the next one goes to row memory_counter %
-    memory_size. `cost_his` has K lists of training costs. Raises ValueError for a parameter out of range.
+    The defaults are the released values. All but seed are attributes (`lr` for learning_rate); those not in
+    FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one
+    user after the other if shared; entry i, from 1, is in row i % memory_size. `memory_counter` is 1 plus
+    the number of entries. `cost_his` has K lists of training costs. Raises ValueError for a parameter out
+    of range.
     """
 
-    training_start = 512  # memory_counter at the first training step, as released
+    training_start = 512  # least memory_counter to train, whatever the memory's size, as released
 
     def __init__(
         self,
@@ -87,11 +86,11 @@ class MemoryDNN(Compilable, compiled=True):
 
     def reset(self, seed=None):
         """Start again like a new object with this seed, but keep the compiled code."""
-        if seed is None:  # np.random is what the released package draws from, and what scripts seed
-            entropy = np.random.randint(2**32, size=4, dtype=np.uint32)
+        if seed is None:  # np.random is what scripts for the released package seed
+            seed = np.random.randint(2**32, size=4, dtype=np.uint32)
         else:
-            entropy = checks.integer("seed", seed, 0)
-        self._random = np.random.default_rng(entropy)
+            checks.integer("seed", seed, 0)
+        self._random = np.random.default_rng(seed)
         self.memory = np.zeros((self.memory_size, self.n_in + self.n_out), np.float32)
         self.memory_counter = 1
         self.cost_his = [[] for _ in range(self.net_num)]
@@ -169,12 +168,9 @@ class MemoryDNN(Compilable, compiled=True):
 
     def _entries(self, h, m):
         """Return rows of the memory, checked: float32 (B, n_in + n_out)."""
-        h, m = self.check_inputs(h), checks.array("m", m, np.float32)
-        shape = (*h.shape[:-1], self.n_out)
-        if m.shape != shape:
-            raise ValueError(f"m must have shape {shape}, as h has {h.shape}, got {m.shape}")
-        checks.binary("m", m)
-        return self.join(np.atleast_2d(h), np.atleast_2d(m))
+        h = self.check_inputs(h)
+        m = checks.array("m", m, np.float32, shape=(*h.shape[:-1], self.n_out))
+        return self.join(np.atleast_2d(h), np.atleast_2d(checks.binary("m", m)))
 
     def _store(self, entries):
         self.memory[self.rows(len(entries))] = entries
@@ -207,10 +203,7 @@ class MemoryDNN(Compilable, compiled=True):
         return -(-earliest // interval) * interval - self.memory_counter
 
     def blocks(self, frames):
-        """Yield frames (B, ...) in blocks that end with a training step, except for the last one.
-
-        The DNNs do not change within a block. Encode each block before asking for the next.
-        """
+        """Yield frames (B, ...) in blocks that end with a training step; encode each before the next."""
         while len(frames):
             due = self.frames_to_training
             yield frames[:due]
@@ -296,10 +289,7 @@ class MemoryDNN(Compilable, compiled=True):
         self.raw_state = [_like("weights", weights, self.state[0]), *self.state[1:]]
 
     def save(self, path):
-        """Save parameters, weights, Adam's moments, memory, counters, costs and random state.
-
-        Writes a NumPy archive, whole or not at all; .npz is added to a path without a suffix.
-        """
+        """Save everything to a NumPy archive, whole or not at all; .npz is the default suffix."""
         write_archive(path, *self.content())
 
     def content(self):

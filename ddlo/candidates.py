@@ -6,9 +6,8 @@ for tensors: use functions that both have. MemoryDNN takes any rule and saves th
 """
 
 import functools
-import itertools
-import math
 from dataclasses import asdict, dataclass
+from itertools import chain, combinations, islice
 
 import numpy as np
 
@@ -123,11 +122,11 @@ def _nearest_subsets(few, K):
     no set is larger than log2(K).
     """
     sizes = range(min(few, K.bit_length() - 1) + 1)
-    number = sum(math.comb(few, size) for size in sizes)
-    if number > MOST_SUBSETS:
-        raise ValueError(f"K must be smaller, as {number} decisions would be compared, got {K}")
-    subsets = [subset for size in sizes for subset in itertools.combinations(range(few), size)]
-    return np.array([np.isin(np.arange(few), subset) for subset in subsets]).reshape(number, few)
+    subsets = chain.from_iterable(combinations(range(few), size) for size in sizes)
+    subsets = list(islice(subsets, MOST_SUBSETS + 1))
+    if len(subsets) > MOST_SUBSETS:
+        raise ValueError(f"K must be smaller, as too many decisions would be compared, got {K}")
+    return np.array([np.isin(np.arange(few), each) for each in subsets]).reshape(len(subsets), few)
 
 
 def check_rule(rule, dnns, tasks):

@@ -67,7 +67,7 @@ def saved_parameters(path, kind):
     """
     with read_archive(path, KIND) as (content, text):
         if "run" in content:  # a checkpoint
-            saved = text("run")["parameters"] | {"out": str(Path(path).parent)}
+            saved = text("run")["parameters"] | {"out": Path(path).parent}
         else:
             model, saved = text("parameters"), saved_run(path)
             for name in (*PROCESS, "frozen", "checkpoint"):
@@ -76,12 +76,9 @@ def saved_parameters(path, kind):
             rule.pop("users", None)  # 1 in a rule without user flips
             saved |= model | rule
             saved |= {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
-        names = [each.name for each in fields(kind) if each.name in saved]
-        saved = {name: saved[name] for name in names}
-        for name, convert in {"data": Path, "out": Path, "hidden": tuple}.items():
-            if saved.get(name) is not None:
-                saved[name] = convert(saved[name])
-    return saved
+        convert = {"data": Path, "hidden": tuple}
+        saved |= {name: convert[name](saved[name]) for name in convert.keys() & saved.keys()}
+    return {each.name: saved[each.name] for each in fields(kind) if each.name in saved}
 
 
 def hidden(net):
