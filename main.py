@@ -22,7 +22,7 @@ from MUMT import Constants
 # TensorFlow, SciPy and Matplotlib are imported where they are used, so that --help is quick.
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Parameters(Resumable, Constants):
     """Train and test DDLO on a data set, and plot its gain ratio and training cost.
 

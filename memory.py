@@ -355,8 +355,6 @@ class MemoryDNN(Compilable, compiled=True):
             value = check_rule(value, self.net_num, self.n_out)
         elif name == "raw_state":
             vars(self).pop("_decision_weights", None)
-        elif name == "scale" and not callable(value):
-            raise ValueError(f"scale must be a callable, got {checks.quoted(value)}")
         super().__setattr__(name, value)
 
     def __getstate__(self):  # compiled code is not part of a copy

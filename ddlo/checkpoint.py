@@ -21,10 +21,9 @@ PROCESS = ("resume", "device", "out", "show")  # parameters that do not change t
 class Resumable:
     """Base of Parameters: records in `given` those that the caller set; a file supplies the rest."""
 
-    def __new__(cls, *values, **given):
+    def __new__(cls, **given):
         self = super().__new__(cls)
-        positional = [each.name for each in fields(cls) if not each.kw_only]
-        self.given = {*positional[: len(values)], *given}
+        self.given = set(given)
         return self
 
     def __setattr__(self, name, value):

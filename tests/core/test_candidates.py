@@ -86,7 +86,6 @@ def test_equally_confident_tasks_and_saturated_outputs():
 @pytest.mark.parametrize(
     "rule, message",
     [
-        ("threshold", "candidates must be a callable"),
         (lambda logits, xp: (logits > 0).astype(int), "booleans"),
         (lambda logits, xp: logits[..., :5] > 0, r"got bool of shape \(2, 1, 5\)"),
         (lambda logits, xp: logits[0] > 0, r"\(1, 9\)"),

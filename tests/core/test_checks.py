@@ -82,8 +82,7 @@ BAD_PARAMETERS = {
     "memory_size": [-5],
     "seed": [-1],
     "beta1": [1, 1 - 1e-12, -0.1],
-    "candidates": [lambda logits: logits > 0],
-    "scale": [3],
+    "candidates": [lambda logits, xp: logits],
     "shared": [0, True],
     "backend": ["jax", None],
 }
