@@ -169,17 +169,6 @@ def test_joint_bandwidth_by_command_line(tmp_path, monkeypatch, capsys):
 # Runs that are called
 
 
-def test_network_from_python_and_the_parameters_of_its_dnns(tmp_path):
-    network = MUMT(4, 2, delay_weight=2)
-    Data.generate(network, 100).save(tmp_path / "data.mat", network)
-    changes = {"user_flips": 2, "recombine": True, "seed": 7}
-    parameters = untrained(tmp_path / "out", data=tmp_path / "data.mat", **changes)
-    assert main.run(parameters, network)["mean_gain_ratio"] > 0.99
-    net = MemoryDNN.load(tmp_path / "out" / "model")
-    assert net.candidates == Flips(0, 2, 4)
-    assert_same_arrays(net.get_weights(), MemoryDNN([8, 20, 8], 3, seed=7).get_weights())
-
-
 def test_default_output_folders_do_not_collide(tmp_path, monkeypatch):
     Data.generate(MUMT(1, 1), 20).save(tmp_path / "data.mat", MUMT(1, 1))
     monkeypatch.chdir(tmp_path)

@@ -68,18 +68,6 @@ def test_a_training_step_is_that_of_tensorflow(options, seed):
 
 
 @needs_torch
-@pytest.mark.parametrize(("options", "seed"), [({}, 3), ({"net": DIFFERENT}, 1)])
-def test_both_train_alike_for_20_steps(options, seed):
-    nets = both(seed=seed, **options)
-    for _ in range(20):
-        for net in nets:
-            net.learn()
-        for ours, other in zip(*(net.get_weights() for net in nets)):
-            np.testing.assert_allclose(other, ours, rtol=0, atol=2e-5)
-    np.testing.assert_allclose(*(net.cost_his for net in nets), rtol=0, atol=2e-5)
-
-
-@needs_torch
 def test_a_model_of_one_backend_continues_with_the_other(tmp_path):
     nets = both(seed=1, candidates=Flips(3))
     h = some_entries()[0][:50]
@@ -113,9 +101,7 @@ def test_same_seed_same_run_without_tensorflow(tmp_path):
 
 @needs_torch
 def test_resumed_run_keeps_its_backend(tmp_path):
-    changes = {"frames": 700, "checkpoint": 600}
-    main.run(Parameters(backend="torch", out=tmp_path / "whole", **changes))
-    main.run(Parameters(backend="torch", frames=400, out=tmp_path / "half"))
+    main.run(Parameters(backend="torch", frames=600, checkpoint=550, out=tmp_path / "half"))
     model = tmp_path / "half/model.npz"
     main.run(Parameters(resume=model, frames=300, out=tmp_path / "more"))
     assert '"backend": "torch"' in (tmp_path / "more/parameters.json").read_text()
@@ -145,11 +131,6 @@ def test_wrong_device_is_refused(tmp_path):
         main.run(Parameters(backend="torch", device="TPU", out=tmp_path / "out"))
 
 
-@pytest.mark.parametrize("name", ["jax", None, ["torch"]])
-def test_unknown_backend_is_refused(tmp_path, name):
-    for call in (
-        lambda: MemoryDNN([9, 9], 1, backend=name),
-        lambda: main.run(Parameters(backend=name, out=tmp_path / "out")),
-    ):
-        with pytest.raises(ValueError, match="backend.*tensorflow, torch"):
-            call()
+def test_unknown_backend_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="backend.*tensorflow, torch"):
+        main.run(Parameters(backend="jax", out=tmp_path / "out"))
