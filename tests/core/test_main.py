@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -17,7 +16,7 @@ from ddlo.bandwidth import JointMUMT
 from ddlo.baselines import smallest_local
 from ddlo.candidates import Flips
 from ddlo.data import Data
-from ddlo.report import make_report, print_report
+from ddlo.report import make_report, print_report, seconds
 from main import Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -76,16 +75,9 @@ def test_command_line_end_to_end(by_command_line):
     assert parameters["network"].pop("class") == "MUMT"
     assert MUMT(**parameters["network"]) == MUMT(3, 3)
     history, data = history_of(out), scipy.io.loadmat(DATA)
-    assert {key: array.shape for key, array in history.items()} == {
-        "index": (1, 1300),
-        "chosen": (1, 1300),
-        "decision": (1300, 9),
-        "Q": (1, 1300),
-        "gain_ratio": (1, 1300),
-        "energy": (1, 1300),
-        "delay": (1, 1300),
-        "costs": (2, 79),  # at counters 520, 530, ..., 1300
-    }
+    shapes = dict.fromkeys(("index", "chosen", "Q", "gain_ratio", "energy", "delay"), (1, 1300))
+    shapes |= {"decision": (1300, 9), "costs": (2, 79)}  # at counters 520, 530, ..., 1300
+    assert {key: array.shape for key, array in history.items()} == shapes
     index = history["index"][0]
     np.testing.assert_array_equal(index, Data(data["task_size"]).time_frames(1300)[0])
     Q = MUMT(3, 3).compute_Q(data["task_size"][index], history["decision"])
@@ -170,10 +162,9 @@ def test_joint_bandwidth_by_command_line(tmp_path, monkeypatch, capsys):
 
 
 def test_default_output_folders_do_not_collide(tmp_path, monkeypatch):
-    Data.generate(MUMT(1, 1), 20).save(tmp_path / "data.mat", MUMT(1, 1))
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        main.run(untrained(None, data=tmp_path / "data.mat", users=1, tasks=1))
+        main.run(untrained(None))
     folders = list((tmp_path / "results").iterdir())
     assert len(folders) == 2
     assert all({file.name for file in folder.iterdir()} == FILES for folder in folders)
@@ -191,7 +182,6 @@ def test_report_by_hand():
     report, fixed = make_report(history, 3, network, Data(sizes, gain_min, "optimum"), seed=0)
     assert fixed == {}  # there is an optimum to compare with
     edge, local = network.compute_Q([10], [1]), network.compute_Q([10], [0])
-    assert report["frames"] == 4 and report["test_frames"] == 3
     assert report["mean_gain_ratio"] == pytest.approx((1 + edge / local + 1) / 3)
     assert report["released_gain_ratio"] == pytest.approx((1 + edge / local) / 3)
     assert report["reference"] == "optimum" and report["optimal_share"] == pytest.approx(2 / 3)
@@ -205,7 +195,6 @@ def test_report_by_hand():
     assert utility["all_edge"] <= utility["random"] <= utility["all_local"]
     assert rules["best_fixed"] == 1 and not report["beats_best_fixed"]
     assert rules["smallest_local"] == rules["all_local"] < report["mean_gain_ratio"]
-    assert all(type(value) is not np.float64 for value in [*report.values(), *utility.values()])
 
 
 def test_one_decision_for_all_frames_does_not_beat_the_best_fixed_one(network, data, capsys):
@@ -214,13 +203,10 @@ def test_one_decision_for_all_frames_does_not_beat_the_best_fixed_one(network, d
         Q = network.compute_Q(data.states[index], decision)
         history = {"index": index, "Q": Q, "decision": decision, "gain_ratio": optimum / Q}
         report, _ = make_report(history, 200, network, data, 0)
-        distinct = report["distinct_decisions"]
-        assert report["beats_best_fixed"] == beats and (distinct > 5 if beats else distinct == 1)
-        seconds = ("loop_seconds", "seconds_per_frame", "compile_seconds", "total_seconds")
-        print_report(report | dict.fromkeys(seconds, 0), "out")
-        printed = capsys.readouterr().out
-        assert ("does not beat the best fixed decision" in printed) != beats
-        assert f"distinct decisions {distinct} in" in printed
+        assert report["beats_best_fixed"] == beats == (report["distinct_decisions"] > 1)
+        print_report(report | seconds(0, 0, 0, 0, 1000), "out")
+        shown = "does not beat the best fixed decision" in capsys.readouterr().out
+        assert shown != beats
 
 
 def test_smallest_task_local_by_hand(network, published):
@@ -238,14 +224,12 @@ def test_smallest_task_local_by_hand(network, published):
     "option, value, message",
     [
         ("frames", 0, "frames must"),
-        ("users", 0, "N must"),
         ("tasks", 4, "(samples, 12)"),
         ("uplink", 50, "other constants"),
         ("bandwidth", "optimal", "bandwidth, got equal"),
         ("data", "LICENSE", "LICENSE must be a MATLAB file"),
         ("device", "GPU:77", "device must"),
         ("hidden", 0, "net must"),
-        ("net-num", 10**23, "net_num must"),
         ("out", "LICENSE", "LICENSE must be a folder"),
         ("flips", 10, "flips must"),
     ],
@@ -308,18 +292,6 @@ def test_excess_is_a_ratio_of_means(tmp_path, capsys):
     assert report["excess"] == pytest.approx(Q.mean() / gain_min[-2:].mean() - 1, abs=1e-12)
     assert report["mean_gain_ratio"] == pytest.approx((gain_min[-2:] / Q).mean(), abs=1e-12)
     assert f"{report['excess']:.2%} above the optimum" in capsys.readouterr().out
-
-
-def test_commit_is_that_of_the_packages_own_repository(tmp_path):
-    """A downloaded copy inside another repository has none."""
-    shutil.copytree(ROOT / "ddlo", tmp_path / "copy" / "ddlo")
-    shutil.copy(ROOT / "MUMT.py", tmp_path / "copy")
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "theirs"]):
-        subprocess.check_call([*git, *arguments], cwd=tmp_path)
-    code = "from ddlo import report; print(report.versions()['commit'])"
-    found = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path / "copy", text=True)
-    assert found.strip() == "None"
 
 
 def test_tensorflow_without_eager_execution_is_named(tmp_path):
