@@ -84,38 +84,22 @@ def test_equally_confident_tasks_and_saturated_outputs():
 
 
 @pytest.mark.parametrize(
-    "rule, message",
+    "dnns, n_out, rule, message",
     [
-        (lambda logits, xp: (logits > 0).astype(int), "booleans"),
-        (lambda logits, xp: logits[..., :5] > 0, r"got bool of shape \(2, 1, 5\)"),
-        (lambda logits, xp: logits[0] > 0, r"\(1, 9\)"),
-        (Flips(10), "flips must be an integer <= 9, got 10"),
-        (Flips(-1), "flips must be an integer >= 0, got -1"),
-        (Flips(user_flips=4, users=3), "user_flips must be an integer <= 3, got 4"),
-        (Flips(users=2), "users must be a divisor of 9 tasks, got 2"),
-        (Flips(users=0), "users must be an integer >= 1, got 0"),
-        (OrderPreserving(3), "1 DNN, got 2"),
-        (NearestNeighbours(2), "1 DNN, got 2"),
+        (2, 9, lambda logits, xp: (logits > 0).astype(int), "booleans"),
+        (2, 9, lambda logits, xp: logits[..., :5] > 0, r"got bool of shape \(2, 1, 5\)"),
+        (2, 9, Flips(10), "flips must be an integer <= 9, got 10"),
+        (2, 9, Flips(user_flips=4, users=3), "user_flips must be an integer <= 3, got 4"),
+        (2, 9, Flips(users=2), "users must be a divisor of 9 tasks, got 2"),
+        (2, 9, OrderPreserving(3), "1 DNN, got 2"),
+        (1, 9, OrderPreserving(11), "K must be"),
+        (1, 3, NearestNeighbours(9), "K must be"),
+        (1, 99, NearestNeighbours(100), "too many decisions"),
     ],
 )
-def test_rules_that_do_not_suit_the_dnns_are_refused(rule, message):
+def test_rules_that_do_not_suit_the_dnns_are_refused(dnns, n_out, rule, message):
     with pytest.raises(ValueError, match=message):
-        MemoryDNN([9, 5, 9], 2, candidates=rule)
-
-
-@pytest.mark.parametrize(
-    "n_out, rule",
-    [
-        (9, OrderPreserving(0)),
-        (9, OrderPreserving(11)),
-        (3, NearestNeighbours(0)),
-        (3, NearestNeighbours(9)),
-        (99, NearestNeighbours(100)),  # too many comparisons
-    ],
-)
-def test_number_of_candidates_out_of_range_is_refused(n_out, rule):
-    with pytest.raises(ValueError, match="K must be"):
-        MemoryDNN([9, n_out], 1, candidates=rule)
+        MemoryDNN([9, n_out], dnns, candidates=rule)
 
 
 @pytest.mark.parametrize("n_out, K", [(1, 2), (4, 1), (4, 9), (6, 64), (9, 10)])

@@ -7,7 +7,6 @@ import main
 from ddlo import checks
 from ddlo.baselines import best_fixed, smallest_local
 from ddlo.data import Data
-from ddlo.scale import Scale
 from main import DDLO, Parameters
 from memory import MemoryDNN
 from MUMT import MUMT
@@ -102,9 +101,8 @@ BAD_SIZES = [[10] * 3, [10, 10, 10, -1], [10, 10, 10, None]]
 @pytest.mark.parametrize(
     "name, call, values",
     [
-        ("N", lambda value: MUMT(value, 3), [0, 1.5]),
-        ("M", lambda value: MUMT(3, value), [0, 1.5]),
-        ("edge_cpu_rate", lambda value: network(edge_cpu_rate=value), [0]),
+        ("N", lambda value: MUMT(value, 3), [0]),
+        ("M", lambda value: MUMT(3, value), [1.5]),
         ("uplink_bandwidth", lambda value: network(uplink_bandwidth=value), [0]),
         ("delay_weight", lambda value: network(delay_weight=value), [np.nan]),
         ("task_size", lambda value: network().compute_Q(value, DECISION), BAD_SIZES),
@@ -115,15 +113,9 @@ BAD_SIZES = [[10] * 3, [10, 10, 10, -1], [10, 10, 10, None]]
         ("state|task_size", lambda value: smallest_local(network(), value), [[np.nan] * 4]),
         ("task_size", lambda value: DDLO(dnns(), network()).decide(value), [["a"] * 4, [1] * 5]),
         ("a network", lambda value: main.run(Parameters(), value), [MUMT, 3]),
-        (
-            "scale",
-            lambda value: DDLO(dnns(scale=value), network()),
-            [Scale((0.0,) * 9, (1.0,) * 9)],
-        ),
         ("leading", lambda value: network().compute_Q([SIZES] * 3, value), [[DECISION] * 2]),
         ("frames", lambda value: main.run(Parameters(frames=value)), [0]),
         ("recombine", lambda value: main.run(Parameters(recombine=value)), ["no"]),
-        ("bandwidth", lambda value: main.run(Parameters(bandwidth=value)), ["fair"]),
         ("samples", lambda value: Data.generate(network(), value), [0]),
     ],
 )
@@ -139,7 +131,6 @@ FINE = np.zeros(4)
 @pytest.mark.parametrize(
     "name, call",
     [
-        ("h", lambda net: net.decode(np.zeros(8))),
         ("h", lambda net: net.decode(np.zeros((2, 2, 4)))),
         ("h", lambda net: net.decode([np.nan] * 4)),
         ("h", lambda net: net.encode(np.full(4, np.inf), FINE)),
