@@ -28,10 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Without this each process takes all memory of a GPU, and a suite runs several.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Autotuning may pick another matrix product in each compilation; without it the compiled loop trains as
-# `learn` does, to the last bit, also on a GPU. A user's own flags come last and take precedence.
-flags = os.environ.get("XLA_FLAGS", "")
-if flags.startswith("-") or not flags:  # otherwise it is the path of a file with flags
-    os.environ["XLA_FLAGS"] = f"--xla_gpu_autotune_level=0 {flags}".strip()
+# `learn` does, to the last bit, also on a GPU.
+os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
 with quiet_stderr():
     import tensorflow as tf
     import tensorflow.experimental.numpy as tnp

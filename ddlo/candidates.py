@@ -34,16 +34,11 @@ class Flips:
     users: int = 1  # N; each has an equal part of the last axis
 
     def __call__(self, logits, xp=np):
-        n_out = logits.shape[-1]
-        users = checks.integer("users", self.users)
-        if n_out % users:
-            raise ValueError(f"users must be a divisor of {n_out} tasks, got {users}")
-        decision = logits > 0
-        candidates = [decision]
-        for name, groups in (("flips", 1), ("user_flips", users)):
-            flips = checks.integer(name, getattr(self, name), 0, n_out // groups)
+        candidates = [logits > 0]
+        for name, groups in (("flips", 1), ("user_flips", self.users)):
+            flips = checks.integer(name, getattr(self, name), 0, logits.shape[-1] // groups)
             if flips:
-                candidates.append(_flipped(logits, decision, flips, groups, xp))
+                candidates.append(_flipped(logits, candidates[0], flips, groups, xp))
         return xp.concatenate(candidates, axis=0)
 
 

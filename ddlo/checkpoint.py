@@ -72,7 +72,7 @@ def saved_parameters(path, kind):
             for name in (*PROCESS, "frozen", "checkpoint"):
                 saved.pop(name, None)
             rule = {"flips": 0, "user_flips": 0} | model["candidates"]
-            rule.pop("users", None)  # 1 in a rule without user flips
+            rule.pop("users", None)  # those of the rule, 1 if it flips no users
             saved |= model | rule
             saved |= {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
         convert = {"data": Path, "hidden": tuple}
@@ -102,10 +102,7 @@ def saved_run(path):
 
 
 def make_net(parameters, network, training, candidates=None):
-    """Return the MemoryDNN of a run: a new one, scaled to training states (B, S), or a saved one.
-
-    Raises ValueError if a parameter that a saved one cannot change has another value.
-    """
+    """Return the MemoryDNN of a run: a new one, scaled to training states (B, S), or a saved one."""
     p, path = parameters, parameters.resume
     numbers = {name: value for name, value in vars(p).items() if name in NUMBERS}
     flips = Flips(p.flips, p.user_flips, network.N)

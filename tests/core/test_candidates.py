@@ -90,7 +90,6 @@ def test_equally_confident_tasks_and_saturated_outputs():
         (2, 9, lambda logits, xp: logits[..., :5] > 0, r"got bool of shape \(2, 1, 5\)"),
         (2, 9, Flips(10), "flips must be an integer <= 9, got 10"),
         (2, 9, Flips(user_flips=4, users=3), "user_flips must be an integer <= 3, got 4"),
-        (2, 9, Flips(users=2), "users must be a divisor of 9 tasks, got 2"),
         (2, 9, OrderPreserving(3), "1 DNN, got 2"),
         (1, 9, OrderPreserving(11), "K must be"),
         (1, 3, NearestNeighbours(9), "K must be"),
