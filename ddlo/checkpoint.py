@@ -72,7 +72,7 @@ def saved_parameters(path, kind):
             for name in (*PROCESS, "frozen", "checkpoint"):
                 saved.pop(name, None)
             rule = {"flips": 0, "user_flips": 0} | model["candidates"]
-            rule.pop("users", None)  # those of the rule, 1 if it flips no users
+            rule.pop("users", None)  # those of the rule: main.py has its own
             saved |= model | rule
             saved |= {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
         convert = {"data": Path, "hidden": tuple}
