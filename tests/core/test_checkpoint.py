@@ -95,13 +95,12 @@ def test_given_parameters_count_and_the_others_are_the_saved_ones(first, tmp_pat
         ("--resume {model} --memory-size 1024", "memory_size of .* is 200, got 1024"),
         ("--resume {model} --seed 0", "seed of .* is 4, got 0"),
         ("--resume nowhere", "no such file: nowhere.npz"),
-        ("--resume {data}", "is not a saved model"),
         ("--resume {model} --users 2 --data {two}", "must have 6 inputs .* got 9"),
     ],
 )
 def test_what_cannot_be_resumed(first, tmp_path, monkeypatch, options, message):
     Data.generate(MUMT(2, 3), 20).save(tmp_path / "two.mat", MUMT(2, 3))
-    places = {"model": first / "model", "data": DATA, "two": tmp_path / "two.mat"}
+    places = {"model": first / "model", "two": tmp_path / "two.mat"}
     shown = cli(monkeypatch, *options.format(**places).split(), "--out", tmp_path / "out")
     assert re.search(message, shown) and not (tmp_path / "out").exists()
 
@@ -212,8 +211,6 @@ def another_rule(logits, xp=np):
     [
         ({"frames": 100}, {}, "frames"),
         ({"hidden": (120, 80)}, {}, "hidden"),  # the default, but given
-        ({"learning_rate": 0.1}, {}, "learning_rate"),
-        ({"checkpoint": 10}, {}, "checkpoint"),
         ({"checkpoint": None}, {}, "checkpoint"),
         ({}, {"network": MUMT(3, 3, delay_weight=2), "data": STATES}, "another network"),
         ({}, {"network": Another(3, 3)}, "another network"),

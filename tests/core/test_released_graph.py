@@ -54,11 +54,10 @@ class Replay(MemoryDNN):
 
 @pytest.fixture(scope="module")
 def runs(network, published):
-    """A function of Adam's parameters, by default the released ones.
+    """A function from Adam's parameters to candidates (frames, K, 9) and costs (training steps, K).
 
-    It returns the candidates (frames, K, 9) and costs (training steps, K) of the graph, and those of
-    MemoryDNN. Both begin with the same weights, draw the same mini-batches, of which the first one has
-    the empty row 0, and remember what the graph has found to be best.
+    First those of the graph, then those of MemoryDNN. Both have the same weights and mini-batches at first,
+    one with the empty row 0, and remember what the graph finds best.
     """
 
     @functools.cache
