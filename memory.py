@@ -35,7 +35,7 @@ class MemoryDNN(Compilable, compiled=True):
     learning_rate, beta1: of Adam
     training_interval: time frames between training steps
     batch_size, memory_size: entries in the mini-batch of each DNN, and in the replay memory
-    output_graph: log the training costs below logs/ for TensorBoard
+    output_graph: without effect, as TensorFlow 1 graphs are gone
     seed: of weights and mini-batches; None draws one from np.random, so that np.random.seed counts
     candidates: candidate rule (logits, xp) -> candidates, see ddlo/candidates.py
     scale: from states to inputs, see ddlo/scale.py, applied by DDLO; 10*d - 200 as released
@@ -43,11 +43,11 @@ class MemoryDNN(Compilable, compiled=True):
         frame has N*n_in inputs and N*n_out tasks, and a mini-batch pairs (frame, user)
     backend: what trains the DNNs, "tensorflow" or "torch"
 
-    The defaults are the released values. All but seed are attributes (`lr` for learning_rate); those not in
-    FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out), is a ring of rows h, m, of one
-    user after the other if shared; entry i, from 1, is in row i % memory_size. `memory_counter` is 1 plus
-    the number of entries. `cost_his` has K lists of training costs. Raises ValueError for a parameter out
-    of range.
+    The defaults are the released values. All but output_graph and seed are attributes (`lr` for
+    learning_rate); those not in FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out), is a
+    ring of rows h, m, of one user after the other if shared; entry i, from 1, is in row i % memory_size.
+    `memory_counter` is 1 plus the number of entries. `cost_his` has K lists of training costs. Raises
+    ValueError for a parameter out of range.
     """
 
     training_start = 512  # least memory_counter to train, whatever the memory's size, as released
@@ -73,10 +73,9 @@ class MemoryDNN(Compilable, compiled=True):
         self.backend = checks.choice("backend", backend, BACKENDS)
         self.learning_rate, self.training_interval = learning_rate, training_interval
         self.batch_size, self.memory_size = batch_size, checks.integer("memory_size", memory_size)
-        self.output_graph, self.scale = output_graph, scale
         self.beta1 = checks.number("beta1", beta1, high=1 - 2**-24)  # below 1 in float32
         self.shared = None if shared is None else checks.integer("shared", shared)
-        self.candidates = candidates
+        self.candidates, self.scale = candidates, scale
         self.reset(seed)
 
     learning_rate = property(lambda self: self.lr, lambda self, value: setattr(self, "lr", value))
@@ -242,18 +241,14 @@ class MemoryDNN(Compilable, compiled=True):
     def trained(self, state, costs):
         """Take over the state after training steps with these costs (steps, K)."""
         self.raw_state = state
-        steps = len(self.cost_his[0])
         for i, k in np.argwhere(~np.isfinite(costs)):
+            step = len(self.cost_his[k]) + i + 1
             raise FloatingPointError(
-                f"the training of DNN {k + 1} diverges at training step {steps + i + 1}: try a smaller "
+                f"the training of DNN {k + 1} diverges at training step {step}: try a smaller "
                 f"learning_rate ({self.lr:g}; released: 0.01), or scale the inputs to -100 to 100"
             )
         for k, history in enumerate(self.cost_his):
             history.extend(costs[:, k].tolist())
-        if self.output_graph:
-            from ddlo.report import log_costs
-
-            log_costs("logs", costs, steps)
 
     def plot_cost(self, path=None):
         """Plot the training costs, as `ddlo.plots.plot_training_cost` describes."""
@@ -312,7 +307,6 @@ class MemoryDNN(Compilable, compiled=True):
         """
         with read_archive(path, "a saved MemoryDNN") as (content, text):
             parameters = text("parameters")
-            parameters.pop("output_graph", None)  # saved by earlier versions
             parameters["candidates"] = candidates or rule_from(parameters["candidates"])
             parameters["scale"] = scale or scale_from(parameters.get("scale", {}))
             net = cls(**parameters, seed=0, backend=backend)

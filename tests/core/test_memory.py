@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import pickle
 import warnings
 
@@ -261,24 +260,6 @@ def test_plot_cost(tmp_path, monkeypatch):
     net.cost_his = [[3.0, 2, 1], [2.0, 1, 1]]
     net.plot_cost()
     assert [file.name for file in tmp_path.iterdir()] == ["training_cost.png"]
-
-
-def test_output_graph_logs_every_cost_for_tensorboard(tmp_path, monkeypatch):
-    tf = backend.tf
-    monkeypatch.chdir(tmp_path)
-    mem, found = MemoryDNN([9, 5, 9], 2, output_graph=True), {}
-    mem.encode(*inputs(600))
-    (log,) = os.listdir("logs")
-    for record in tf.data.TFRecordDataset(os.path.join("logs", log)):
-        event = tf.compat.v1.Event.FromString(record.numpy())
-        for value in event.summary.value:
-            assert value.metadata.plugin_data.plugin_name == "scalars"
-            found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    assert found == {
-        (f"training cost/DNN {k + 1}", step): cost
-        for k in range(2)
-        for step, cost in enumerate(mem.cost_his[k], start=1)
-    }
 
 
 # TensorFlow
