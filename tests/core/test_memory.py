@@ -267,7 +267,7 @@ def test_plot_cost(tmp_path, monkeypatch):
 
 def test_device(monkeypatch):
     use_device, config = backend.use_device, backend.tf.config
-    # As on a machine with two GPUs: TensorFlow is told which of them to use, and may refuse.
+    # As on a machine with two GPUs: TensorFlow is told which of them to use.
     visible = {"GPU": ["a", "b"]}
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: ["a", "b"])
     monkeypatch.setattr(config, "get_visible_devices", lambda kind: visible[kind])
