@@ -178,9 +178,9 @@ class Checkpoint:
             if "run" not in content:
                 return
             saved, done = text("run"), (content["chosen"], content["decision"])
-        for name in self.run.keys() - {"parameters"}:
-            if saved[name] != self.run[name]:
-                old, new = (checks.shortened(each[name]) for each in (saved, self.run))
+        for name, new in self.run.items():
+            if name != "parameters" and saved[name] != new:
+                old, new = map(checks.shortened, (saved[name], new))
                 raise ValueError(f"the run in {path} has another {name}: {old}, got {new}")
         self.path, self.done = npz_path(path), done
 
