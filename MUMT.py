@@ -18,18 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlo import checks
-from ddlo.enumeration import ENUMERATED_TASKS, check_enumerable, enumerate_decisions, search
-from ddlo.network import Network, kind_of
+from ddlo.enumeration import ENUMERATED_TASKS, enumerate_decisions, search
+from ddlo.network import Network, describe_network, kind_of
 
 BITS_PER_MB = 8.0 * 2**20  # a power of 2: its products are exact
 
 
 @dataclass(kw_only=True)
 class Constants:
-    """The constants of a MUMT except the uplink. The defaults are the released values.
+    """The constants of a MUMT except the uplink; the defaults are the released values.
 
-    In Python each is a number or an array that broadcasts to (N, M): (N, 1) for users, (1, M) for
-    tasks.
+    In Python each is a number, or an array (N, 1) for users, (1, M) for tasks, or (N, M).
     """
 
     # 3.25 * 10**-7 and 3.25e-7 are different doubles; only the products give the published optima.
@@ -61,14 +60,15 @@ SYMBOLS = {
 class MUMT(Network, compiled=True):
     """A network of N users with M tasks each.
 
-    Task sizes and decisions have N*M entries in the last axis: user 1's tasks, user 2's, and so on; a
-    task of size 0 is no task. `uplink_bandwidth` (CUL, MB/s) and the fields of Constants are keyword
-    arguments, and attributes that can be set later. `rand_seed` has no effect, as released. Raises
-    ValueError for a value out of range.
+    Task sizes (MB, 0 is no task) and decisions have N*M entries in the last axis: user 1's tasks, user
+    2's, and so on. `uplink_bandwidth` (CUL, MB/s) and the fields of Constants are keyword arguments, and
+    attributes that can be set later. `rand_seed` has no effect, as released. Raises ValueError for a
+    value out of range.
     """
 
     unit = "J"
     separable = True
+    _positive = ("edge_cpu_rate", "uplink_bandwidth")
 
     def __init__(self, N, M, rand_seed=1, **constants):
         self.N, self.M = checks.integer("N", N), checks.integer("M", M)
@@ -82,9 +82,8 @@ class MUMT(Network, compiled=True):
     def costs(self, task_size):
         """Return the costs of tasks (..., N*M), J: float64 (4, ..., N*M).
 
-        Energy offloaded and local, then weighted delay offloaded and local. All products are here: XLA could
-        fuse them with sums and round differently. The rest of Q selects, adds and compares, and so has
-        the same bits wherever it runs.
+        Energy offloaded and local, then weighted delay offloaded and local. XLA could fuse products with
+        sums and round differently, so all products are here; the rest of Q has the same bits everywhere.
         """
         d = self.by_user(task_size)
         costs = self.cost_terms(d, d / (self.uplink_bandwidth / self.N))
@@ -123,10 +122,9 @@ class MUMT(Network, compiled=True):
     def compute_Q(self, task_size, decision):
         """Return the system utility Q in J: a float, or float64 of the broadcast leading dimensions.
 
-        Takes task sizes in MB and decisions, both (..., N*M); candidates (C, B, N*M) for task sizes
+        Takes task sizes in MB and decisions, both (..., N*M): candidates (C, B, N*M) for task sizes
         (B, N*M) are one call. Sums left to right, tasks within a user and then users, as released.
-        Raises ValueError for a wrong shape, a size that is negative or not finite, or a decision that
-        is neither 0 nor 1.
+        Raises ValueError for a wrong shape, a size out of range, or a decision that is not 0 or 1.
         """
         task_size, decision = self.checked(task_size, decision)
         Q = self.utility(self.costs(task_size), decision, np)
@@ -135,18 +133,15 @@ class MUMT(Network, compiled=True):
     # What else there is to know of a decision: not in the paper
 
     def bandwidth_allocation(self, task_size, decision):
-        """Return each user's bandwidth in MB/s, float64 (..., N): 0 for users who do not offload.
-
-        Takes arguments and raises errors as `compute_Q`.
-        """
+        """Return each user's bandwidth, MB/s, (..., N): 0 without offloading. Raises as `compute_Q`."""
         task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
         equal = np.ravel(self.uplink_bandwidth) / self.N
         return np.where(self.by_user(decision).any(axis=-1), equal, 0.0)
 
     def energy_and_delays(self, task_size, decision):
-        """Return each user's energy E_n (J), local delay L_n and offload delay O_n (s), (..., N).
+        """Return each user's energy E_n (J), local delay L_n and offload delay O_n (s): (..., N) each.
 
-        Takes arguments and raises errors as `compute_Q`. The delays are not weighted.
+        The delays are not weighted. Raises as `compute_Q`.
         """
         task_size, decision = self.checked(task_size, decision)
         unweighted = copy.copy(self)
@@ -154,10 +149,9 @@ class MUMT(Network, compiled=True):
         return unweighted.user_costs(unweighted.costs(task_size), decision, np)[:3]
 
     def recombine(self, costs, candidates, best, xp=np):
-        """Return decisions (B, N*M), each user's best part of candidates (C, B, N*M).
+        """Return decisions (B, N*M), each user's first best part of candidates (C, B, N*M).
 
-        Of equally good parts the first counts. `best` (B, N*M), the best candidate of each frame,
-        matters only if users' parts depend on each other.
+        `best` (B, N*M), the best candidate of each frame, matters only if parts depend on each other.
         """
         return self.best_parts(self.user_utility(costs, candidates, xp), candidates, xp)
 
@@ -169,13 +163,12 @@ class MUMT(Network, compiled=True):
 
     def user_features(self, task_size):
         """Return each user's task sizes, and those constants that differ between users: (..., N, F)."""
-        sizes = self.by_user(np.asarray(task_size))
-        constants = [np.atleast_2d(getattr(self, name)) for name in dict.fromkeys(SYMBOLS.values())]
-        constants = [each for each in constants if (each != each[0]).any()]  # (N, 1) or (N, M)
-        constants = [
-            np.broadcast_to(each, (*sizes.shape[:-1], each.shape[1])) for each in constants
-        ]
-        return np.concatenate([sizes, *constants], axis=-1)
+        features = [self.by_user(np.asarray(task_size))]
+        for name in dict.fromkeys(SYMBOLS.values()):
+            value = np.atleast_2d(getattr(self, name))
+            if (value != value[0]).any():  # (N, 1) or (N, M)
+                features.append(np.broadcast_to(value, (*features[0].shape[:-1], value.shape[1])))
+        return np.concatenate(features, axis=-1)
 
     def by_user(self, values, xp=np):
         """Return an array (..., N*M) as (..., N, M)."""
@@ -188,10 +181,9 @@ class MUMT(Network, compiled=True):
         """Return the least Q and a decision that reaches it: a float and int32 (N*M,), or (B, ...).
 
         Takes task sizes in MB, (N*M,) or (B, N*M). Up to N*M = 12 all decisions are enumerated, as for
-        the published data. Beyond that, if Q is separable, the best of 2**M decisions is found user by
-        user: the least Q is the same, but of equal minima it may choose another. Raises ValueError for
-        invalid task sizes or too many tasks: more than 20 per user (17 for 30 users), or more than 12
-        in all if Q is not separable.
+        the published data. Beyond that the best of 2**M decisions is found user by user: the least Q is
+        the same, but of equal minima it may choose another. Raises ValueError for invalid task sizes,
+        more than 20 tasks per user (17 for 30 users), or more than 12 in all if Q is not separable.
         """
         if self.N * self.M <= ENUMERATED_TASKS:
             return enumerate_decisions(self, checks.block("task_size", self.check_state(task_size)))
@@ -200,27 +192,22 @@ class MUMT(Network, compiled=True):
     def optimum_by_user(self, task_size):
         """Return as `optimum`, user by user for any number of tasks. Q must be separable."""
         if not self.separable:
-            raise ValueError(
-                f"the utility of {kind_of(self)} is not separable across users: its optimum is known "
-                f"up to {ENUMERATED_TASKS} tasks in all, got {self.N * self.M}"
-            )
+            known = f"its optimum is known up to {ENUMERATED_TASKS} tasks, got {self.N * self.M}"
+            raise ValueError(f"the utility of {kind_of(self)} is not separable: {known}")
         task_size = checks.block("task_size", self.check_state(task_size))
-        check_enumerable(self.N, self.M)
-        return search(self._best_user_by_user, task_size, self.M, self.N * self.M)
 
-    def _best_user_by_user(self, task_size, decisions):
-        """Return the least Q (B,) and its decision, given all decisions (2**M, M) of one user."""
-        costs = self.costs(task_size)[:, :, None]
-        parts = self.user_utility(costs, np.tile(decisions, self.N), np)  # (B, 2**M, N)
-        best = decisions[parts.argmin(axis=1)]  # (B, N, M)
-        return sum_left_to_right(parts.min(axis=1)), best.reshape(task_size.shape)
+        def best(task_size, decisions):
+            costs = self.costs(task_size)[:, :, None]
+            parts = self.user_utility(costs, np.tile(decisions, self.N), np)  # (B, 2**M, N)
+            x = decisions[parts.argmin(axis=1)]  # (B, N, M)
+            return sum_left_to_right(parts.min(axis=1)), x.reshape(task_size.shape)
+
+        return search(best, task_size, self.M, self.N * self.M)
 
     # Attributes and checks
 
     def __setattr__(self, name, value):
         name = SYMBOLS.get(name, name)
-        if name in ("N", "M") and name in vars(self):
-            raise AttributeError(f"{name} of a network is fixed: make a new one")
         if name in SYMBOLS.values():
             value = self.check_constant(name, value)
         super().__setattr__(name, value)
@@ -231,16 +218,11 @@ class MUMT(Network, compiled=True):
         raise AttributeError(f"{kind_of(self)!r} object has no attribute {name!r}")
 
     def __eq__(self, other):
-        mine, others = vars(self), getattr(other, "__dict__", {})
-        same = type(self) is type(other) and mine.keys() == others.keys()
-        return same and all(np.array_equal(value, others[name]) for name, value in mine.items())
-
-    __hash__ = None  # its constants can change
+        return type(self) is type(other) and describe_network(self) == describe_network(other)
 
     def check_constant(self, name, value):
         """Return a constant as a number or a read-only float64 array. Raises ValueError."""
-        is_positive = name in ("edge_cpu_rate", "uplink_bandwidth")
-        value = checks.constant(name, value, (self.N, self.M), is_positive)
+        value = checks.constant(name, value, (self.N, self.M), name in self._positive)
         if name == "uplink_bandwidth" and np.ndim(value) and value.shape != (self.N, 1):
             raise ValueError(f"{name} must be a number, or of shape ({self.N}, 1) for users")
         return value
@@ -257,11 +239,8 @@ class MUMT(Network, compiled=True):
         checks.binary("decision", checks.last_axis("decision", decision, self.N * self.M, self))
         try:
             np.broadcast_shapes(task_size.shape, decision.shape)
-        except ValueError:
-            raise ValueError(
-                "leading dimensions of task_size and decision must broadcast, "
-                f"got shapes {task_size.shape} and {decision.shape}"
-            ) from None
+        except ValueError as error:
+            raise ValueError(f"leading dimensions must broadcast: {error}") from None
         return task_size, decision
 
 

@@ -5,14 +5,13 @@ sum_n c_n <= CUL; the released code splits it equally. How the shares and a lowe
 in the paper.
 """
 
-import copy
 from dataclasses import fields
 from typing import Literal
 
 import numpy as np
 
 from ddlo import checks
-from ddlo.enumeration import ENUMERATED_TASKS, check_enumerable, search
+from ddlo.enumeration import ENUMERATED_TASKS, search
 from ddlo.network import kind_of
 from MUMT import MUMT, Constants, sum_left_to_right
 
@@ -22,9 +21,12 @@ BISECTIONS = 50  # of the price of bandwidth: enough to be exact within rounding
 class JointMUMT(MUMT, compiled=True):
     """A MUMT in which each decision has its best bandwidth allocation.
 
-    `costs` returns five: the offload delay lacks the upload, and the fifth is the weighted delay of an
-    upload at the full uplink. An uplink_bandwidth of shape (N, 1) is each user's rate at that.
+    Of its five `costs` the offload delay lacks the upload; the fifth is the weighted delay of an upload
+    at the full uplink. An uplink_bandwidth of shape (N, 1) is each user's rate at that.
     """
+
+    # A user whose delay has no weight would get no bandwidth.
+    _positive = (*MUMT._positive, "delay_weight")
 
     @property
     def separable(self):
@@ -41,8 +43,6 @@ class JointMUMT(MUMT, compiled=True):
 
     def user_costs(self, costs, decision, xp=np):
         """Return as MUMT, and each user's weighted upload delay at the full uplink."""
-        if costs.shape[0] != 5:
-            raise ValueError(f"costs of a JointMUMT must return 5 costs, got {costs.shape[0]}")
         upload = self.by_user(decision, xp) * self.by_user(costs[4], xp)
         return *super().user_costs(costs, decision, xp), sum_left_to_right(upload)
 
@@ -64,10 +64,7 @@ class JointMUMT(MUMT, compiled=True):
     def bandwidth_allocation(self, task_size, decision):
         """Return each user's bandwidth that makes Q least, in MB/s, 0 with nothing to send: (..., N)."""
         task_size, decision = np.broadcast_arrays(*self.checked(task_size, decision))
-        # Any positive weight of delay gives the same shares; without one any share will do.
-        weighted = copy.copy(self)
-        weighted.delay_weight = self.delay_weight if np.any(self.delay_weight) else 1
-        _, local, offload, upload = weighted.user_costs(weighted.costs(task_size), decision, np)
+        _, local, offload, upload = self.user_costs(self.costs(task_size), decision)
         root, cap, level = water_level(local - offload, upload)
         sends = self.by_user(decision).any(axis=-1)
         share = np.minimum(level[..., None] * root, np.where(sends, cap, 0.0))
@@ -85,8 +82,8 @@ class JointMUMT(MUMT, compiled=True):
     def reference(self, task_size):
         """Return the denominator of gain ratios: least Q, its decision, and its name.
 
-        The optimum up to 12 tasks in all, for one user, or if a subclass overrides `optimum`; beyond
-        that the lower bound, so that gain ratios never exceed the truth.
+        The optimum if it is known, up to 12 tasks in all; beyond that the lower bound, so that gain ratios
+        never exceed the truth.
         """
         own = type(self).optimum is not JointMUMT.optimum
         if self.N * self.M <= ENUMERATED_TASKS or self.separable or own:
@@ -97,12 +94,11 @@ class JointMUMT(MUMT, compiled=True):
         """Return a lower bound on Q in J, float or (B,), and a decision near it, (N*M,) or (B, N*M).
 
         The bound is the greatest value of the Lagrangian dual: each user takes the best of 2**M
-        decisions and pays for bandwidth, all at the same price, which is found by bisection. The
-        decision is the users' choice at that price. Takes task sizes in MB, (N*M,) or (B, N*M). Raises
-        ValueError as `optimum`, and for a subclass with another utility.
+        decisions and pays for bandwidth, all at one price, which bisection finds. The decision is the
+        users' choice at that price. Takes task sizes in MB, (N*M,) or (B, N*M). Raises ValueError as
+        `optimum`, and for a subclass with another utility.
         """
         task_size = checks.block("task_size", self.check_state(task_size))
-        check_enumerable(self.N, self.M)
         for name in ("compute_Q", "utility", "user_utility"):
             if getattr(type(self), name) is not getattr(JointMUMT, name):
                 raise ValueError(f"no lower bound is known for the {name} of {kind_of(self)}")
@@ -143,13 +139,6 @@ class JointMUMT(MUMT, compiled=True):
         better = self.utility(costs, candidates, np).argmin(axis=0)
         # Rounding must not lift the bound above the optimum.
         return (1 - 1e-12) * bound, candidates[better, np.arange(len(better))]
-
-    def check_constant(self, name, value):
-        """Return a constant as MUMT; a user whose delay has no weight would get no bandwidth."""
-        value = super().check_constant(name, value)
-        if name == "delay_weight" and np.any(value) and not np.all(value):
-            raise ValueError(f"{name} must be positive for every user, or 0 for all, got {value}")
-        return value
 
 
 def water_level(slack, upload, xp=np):

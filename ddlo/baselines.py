@@ -13,43 +13,35 @@ LABELS = {
     "all_edge": "full offloading",
     "all_local": "local only",
 }
-# Limits on the work of `best_fixed`: numbers if Q is separable, else utilities, which may take 20
-# microseconds each.
+# Limits on the work of `best_fixed`: numbers if Q is separable, else utilities of 20 microseconds.
 MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
 
 
 def best_fixed(network, state):
     """Return the decision, int32 (N*M,), with the least mean Q over states (B, S).
 
-    Hindsight baseline: it sees all frames first. Learning should beat it. Found user by user if Q is
-    separable, else among all 2**(N*M), both up to 12 tasks; beyond that by coordinate descent, which
-    may miss a better one. Looks at evenly spaced frames if all take too long.
+    Hindsight baseline: it sees all frames first. Learning should beat it. Enumerates up to 12 tasks, of
+    each user if Q is separable; beyond that coordinate descent may miss a better one. Looks at evenly
+    spaced frames if all take too long.
     """
     state = frames(network, state)
     tasks = network.N * network.M
     if network.separable and network.M <= ENUMERATED_TASKS:
         decisions = all_decisions(network.M)
         some = _evenly_spaced(state, MOST_NUMBERS // (len(decisions) * tasks))
-        costs = network.costs(some)
-        mean = [
-            network.user_utility(costs, np.tile(decision, network.N), np).mean(axis=0)
-            for decision in decisions
-        ]
-        return decisions[np.argmin(mean, axis=0)].astype(np.int32).ravel()
+        costs, alike = network.costs(some), np.tile(decisions, network.N)
+        means = [network.user_utility(costs, x, np).mean(axis=0) for x in alike]
+        return decisions[np.argmin(means, axis=0)].ravel()
     if tasks <= ENUMERATED_TASKS:
-        decisions = all_decisions(tasks).astype(np.int32)
-        some = _evenly_spaced(state, MOST_UTILITIES // len(decisions))
-        return decisions[np.argmin([np.mean(network.compute_Q(some, x)) for x in decisions])]
-    some = _evenly_spaced(state, MOST_UTILITIES // tasks**2)
-    starts = np.stack([np.ones(tasks, np.int32), np.zeros(tasks, np.int32)])
-    least = [np.mean(network.compute_Q(some, x)) for x in starts]
-    x, least = starts[np.argmin(least)], min(least)
-    while True:
-        flipped = x ^ np.eye(tasks, dtype=np.int32)
-        mean = [np.mean(network.compute_Q(some, other)) for other in flipped]
-        if min(mean) >= least:
-            return x
-        x, least = flipped[np.argmin(mean)], min(mean)
+        candidates, evaluated = all_decisions(tasks), 2**tasks
+    else:  # full offloading and local only
+        candidates, evaluated = np.repeat(np.int32([[1], [0]]), tasks, axis=1), tasks**2
+    some = _evenly_spaced(state, MOST_UTILITIES // evaluated)
+    least = np.inf
+    while min(means := [np.mean(network.compute_Q(some, x)) for x in candidates]) < least:
+        best, least = candidates[np.argmin(means)], min(means)
+        candidates = best ^ np.eye(tasks, dtype=np.int32)
+    return best
 
 
 def all_edge(network, state):
@@ -77,7 +69,7 @@ def smallest_local(network, task_size):
 
 
 def baselines(network, state, fixed, seed):
-    """Return each baseline's decisions in frames (B, S): int32 (B, N*M) by name.
+    """Return each baseline's decisions in frames (B, S), int32 (B, N*M), by name.
 
     `fixed` is the best fixed decision (N*M,); the seed is that of the random one.
     """

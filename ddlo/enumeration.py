@@ -6,25 +6,20 @@ import numpy as np
 
 from ddlo import checks
 
-# Up to this many tasks, N*M, the optimum is found by trying all 2**(N*M) decisions.
-ENUMERATED_TASKS = 12
-# With a separable utility: up to this many tasks per user, M, by trying the 2**M decisions of each
-# user, as long as N*M*2**M stays below a limit (about 2 GB).
+ENUMERATED_TASKS = 12  # most tasks N*M for which all 2**(N*M) decisions are tried
+# With a separable utility each user's 2**M decisions: most tasks M, and most N*M*2**M (about 2 GB).
 ENUMERATED_TASKS_PER_USER, ENUMERATED_NUMBERS = 20, 2**26
 
 
 def enumerate_decisions(network, state):
     """Return the least utility of all 2**(N*M) decisions, and the first decision that reaches it.
 
-    Decisions are tried in lexicographic order; user 1's first task is the most significant bit. Takes
-    states (S,) or (B, S) of any network and returns as `MUMT.optimum`. Raises ValueError for more than
-    12 tasks.
+    Lexicographic order: user 1's first task is the most significant bit. Takes states (S,) or (B, S) of
+    any network and returns as `MUMT.optimum`. Raises ValueError for more than 12 tasks.
     """
     tasks = network.N * network.M
     if tasks > ENUMERATED_TASKS:
-        raise ValueError(
-            f"decisions are enumerated for up to {ENUMERATED_TASKS} tasks, got {tasks}"
-        )
+        raise ValueError(f"up to {ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
 
     def best(state, decisions):
         Q = np.asarray(network.compute_Q(state[:, None], decisions))
@@ -34,20 +29,14 @@ def enumerate_decisions(network, state):
     return search(best, np.asarray(state), tasks, tasks)
 
 
-def check_enumerable(N, M):
-    """Raise ValueError if the 2**M decisions of each of N users are too many to try."""
-    if M > ENUMERATED_TASKS_PER_USER or N * M * 2**M > ENUMERATED_NUMBERS:
-        raise ValueError(
-            f"the decisions of a user are enumerated for up to {ENUMERATED_TASKS_PER_USER} tasks, "
-            f"or fewer with many users, got M = {M} and N = {N}"
-        )
-
-
 def search(function, state, tasks, width):
     """Call function(states (b, S), all decisions on `tasks` tasks) for some frames at a time.
 
-    The function returns a value and a decision of `width` entries per frame; so does this for all.
+    It returns a value and a decision of `width` entries per frame. Raises ValueError for too many tasks.
     """
+    if tasks > ENUMERATED_TASKS_PER_USER or width * 2**tasks > ENUMERATED_NUMBERS:
+        most = f"M must be up to {ENUMERATED_TASKS_PER_USER}, less for many users"
+        raise ValueError(f"{most}, got M = {tasks} and N = {width // tasks}")
     decisions = all_decisions(tasks)
     step = max(1, 2**19 // (len(decisions) * width))  # 4 MB, for the cache
     return in_blocks(lambda frames: function(frames, decisions), state, step)

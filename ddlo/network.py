@@ -5,6 +5,7 @@ works too: `as_network` gives it the defaults.
 """
 
 import functools
+import inspect
 from contextlib import suppress
 
 import numpy as np
@@ -26,7 +27,7 @@ class Compilable:
 
 
 class Default:
-    """A default computed from the object; an attribute of the object or of a subclass replaces it."""
+    """A default computed from the object; an attribute of it or of a subclass replaces it."""
 
     def __init__(self, compute):
         self.compute = compute
@@ -85,9 +86,7 @@ class Network(Compilable):
     def user_features(self, state):
         """Return what shared DNNs see of each user: (..., N, F) for states (..., S)."""
         if not self.has_task_sizes:
-            raise ValueError(
-                f"shared DNNs need user_features, which {kind_of(self)} does not define"
-            )
+            raise ValueError(f"shared DNNs need user_features of {kind_of(self)}")
         return np.reshape(state, (*np.shape(state)[:-1], self.N, self.M))
 
     def energy_and_delays(self, state, decision):
@@ -118,19 +117,13 @@ class Network(Compilable):
 
 
 def as_network(thing):
-    """Return a Network; an object with N, M and compute_Q gets the defaults of Network.
-
-    Raises ValueError if something is missing.
-    """
-    missing = [name for name in ("N", "M", "compute_Q") if not hasattr(thing, name)]
-    if missing or isinstance(thing, type):
-        found = f"the class {thing.__name__}" if isinstance(thing, type) else kind_of(thing)
-        without = f" without {' and '.join(missing)}" if missing else ""
-        raise ValueError(f"a network must have N, M and compute_Q, got {found}{without}")
+    """Return a Network; an object with N, M and compute_Q gets its defaults. Raises ValueError."""
+    is_complete = all(hasattr(thing, name) for name in ("N", "M", "compute_Q"))
+    if isinstance(thing, type) or not is_complete:
+        found = checks.quoted(thing)
+        raise ValueError(f"a network must be an object with N, M and compute_Q, got {found}")
     if not isinstance(thing, Network):
         kind = type(thing)
-        if not hasattr(thing, "__dict__"):
-            raise ValueError(f"a network must not have __slots__, got {kind.__name__}")
         network = object.__new__(type(kind.__name__, (kind, Network), {"__doc__": kind.__doc__}))
         network.__dict__ = thing.__dict__  # what the user changes later counts here, too
         thing = network
@@ -145,17 +138,13 @@ def check_fit(net, network, recombine=False):
         raise ValueError(f"the DNNs must be shared by {network.N} users, got {net.shared}")
     found, sizes = net.layers[0][:: len(net.layers[0]) - 1], layer_ends(network, net.shared)
     if found != sizes:
-        raise ValueError(
-            f"the DNNs must have {sizes[0]} inputs and {sizes[1]} outputs, for {network}, got {found[0]} "
-            f"and {found[1]}"
-        )
+        needed = f"{sizes[0]} inputs and {sizes[1]} outputs, for {network}"
+        raise ValueError(f"the DNNs must have {needed}, got {found[0]} and {found[1]}")
     entries = np.shape(getattr(net.scale, "low", 0.0))  # of a Scale
     if entries not in ((), sizes[:1]):
         raise ValueError(f"scale must have an entry per input, {sizes[0]}, got {entries[0]}")
     if recombine and (network.scored_by_Q or type(network).recombine is Network.recombine):
-        raise ValueError(
-            f"recombine needs a network with costs, utility and recombine, got {kind_of(network)}"
-        )
+        raise ValueError(f"recombine of {kind_of(network)} needs its methods utility and recombine")
 
 
 def layer_ends(network, shared=None):
@@ -163,10 +152,8 @@ def layer_ends(network, shared=None):
     if shared:
         features = np.shape(network.user_features(np.zeros((1, network.state_size))))
         if features[:-1] != (1, network.N):
-            raise ValueError(
-                f"user_features of {kind_of(network)} must return an array of shape "
-                f"(1, {network.N}, F) for one frame, got {features}"
-            )
+            shape = f"shape (1, {network.N}, F) for one frame, got {features}"
+            raise ValueError(f"user_features of {kind_of(network)} must return {shape}")
         return features[-1], network.M
     return network.state_size, network.N * network.M
 
@@ -188,47 +175,31 @@ def describe_network(network):
 
     Constants are public attributes: numbers, texts, and arrays as nested lists.
     """
-    constants = {}
-    for kind in reversed(type(network).__mro__):
-        if kind not in Network.__mro__:
-            constants |= vars(kind)
-    constants |= vars(network)
     described = {"class": kind_of(network)}
-    for name, value in constants.items():
+    for name, value in inspect.getmembers_static(network):
         is_constant = isinstance(value, (str, int, float, list, tuple, np.ndarray, np.generic))
-        if name[0] == "_" or not is_constant or name in vars(Network):
-            continue
-        with suppress(ValueError):  # a ragged list is not an array
-            array = np.asarray(value)
-            if array.dtype.kind in "biufU":
-                described[name] = array.tolist()
+        if is_constant and name[0] != "_" and not hasattr(Network, name):
+            with suppress(ValueError):  # a ragged list is not an array
+                array = np.asarray(value)
+                if array.dtype.kind in "biufU":
+                    described[name] = array.tolist()
     return described
 
 
 def one_frame(compute_Q):
     """Turn a compute_Q of one time frame into one of any number of frames and candidates.
 
-    A decorator for a method or a function whose last two arguments are the state and the decision of
-    one frame, two vectors, and which returns a number. Raises ValueError for any other return value.
+    A decorator for a method or a function of the state and the decision of one frame, two vectors, that
+    returns a number.
     """
 
     @functools.wraps(compute_Q)
     def all_frames(*arguments):
         *self, state, decision = arguments
-        state, decision = np.asarray(state, float), np.asarray(decision)
-        shape = np.broadcast_shapes(state.shape[:-1], decision.shape[:-1])
-        states = np.broadcast_to(state, (*shape, state.shape[-1]))
-        decisions = np.broadcast_to(decision, (*shape, decision.shape[-1]))
-        Q = np.empty(shape)
-        for frame in np.ndindex(shape):
-            value = compute_Q(*self, states[frame], decisions[frame])
-            if np.ndim(value) or not np.isreal(value):
-                raise ValueError(
-                    f"{compute_Q.__qualname__} must return a number for one frame, got "
-                    f"{_described(value)}"
-                )
-            Q[frame] = value
-        return Q if shape else float(Q)
+        single = functools.partial(compute_Q, *self)
+        every = np.vectorize(single, otypes=[float], signature="(s),(n)->()")
+        Q = every(np.asarray(state, float), decision)
+        return Q if Q.ndim else float(Q)
 
     return all_frames
 
@@ -236,50 +207,33 @@ def one_frame(compute_Q):
 def check_network(network, state):
     """Raise ValueError unless a network scores states (B, S) as DDLO needs it.
 
-    compute_Q must return finite numbers for a block of frames, for several candidates and for one
-    frame alone, the same each time; utility must agree with it.
+    compute_Q must return finite numbers for several candidates, for a block of frames and for one frame
+    alone, the same each time; utility and allowed must agree with it.
     """
     network = as_network(network)
-    name = f"compute_Q of {kind_of(network)}"
-    state = network.check_state(state)[:2]
-    decisions = np.zeros((3, len(state), network.N * network.M), np.int32)
-    decisions[1], decisions[2, :, ::2] = 1, 1
-    hint = (
-        "the last axis holds one frame, all others broadcast. ddlo.network.one_frame adapts a function "
-        "of one frame"
-    )
-    cases = {"a block of frames": decisions[0], "candidates of a block of frames": decisions}
-    for what, decision in cases.items():
-        shapes = f"state {state.shape} and decision {decision.shape}, {what}"
-        try:
-            Q = network.compute_Q(state, decision)
-        except Exception as error:  # whatever a user's function raises
-            raise ValueError(f"{name} fails for {shapes}: {error!r}; {hint}") from error
-        if not isinstance(Q, (np.ndarray, list)) or np.shape(Q) != decision.shape[:-1]:
-            raise ValueError(
-                f"{name} must return an array of shape {decision.shape[:-1]} for {shapes}, got "
-                f"{_described(Q)}; {hint}"
-            )
-        Q = checks.finite(name, checks.array(name, Q))
-    alone = network.compute_Q(state[0], decisions[2, 0])
-    if np.ndim(alone) or not np.isclose(alone, Q[2][0], rtol=1e-9, atol=0):
-        raise ValueError(
-            f"{name} must return the same for a frame in a block and alone, got {Q[2][0]} and "
-            f"{_described(alone)}; {hint}"
-        )
-    costs, decisions = network.costs(state), decisions.astype(float)
-    scored = np.asarray(network.score(state if network.scored_by_Q else costs, decisions))
-    if scored.shape != Q.shape or not np.allclose(scored, Q, rtol=1e-9, atol=0):
-        raise ValueError(
-            f"utility of {kind_of(network)} must return what compute_Q does, {Q[:, 0]}, got "
-            f"{_described(scored)}"
-        )
-    feasible = network.compute_Q(state, network.allowed(costs, decisions, np))
-    if not np.allclose(feasible, Q, rtol=1e-9, atol=0):
-        raise ValueError(f"{name} must score a decision as what `allowed` maps it to")
+    name, state = f"compute_Q of {kind_of(network)}", network.check_state(state)[:2]
+    decision = np.zeros((3, len(state), network.N * network.M), np.int32)
+    decision[1], decision[2, :, ::2] = 1, 1
 
+    def score(d, x):
+        return checks.utilities(name, network.compute_Q(d, x), x.shape[:-1])
 
-def _described(value):
-    if isinstance(value, (np.ndarray, np.generic)):
-        return f"an array of shape {value.shape}" if value.shape else f"{value}"
-    return f"a {kind_of(value)}, {str(value)[:80]}"
+    try:
+        Q, block = score(state, decision), score(state, decision[2])
+        alone = score(state[0], decision[2, 0])
+    except Exception as error:  # whatever a user's function raises
+        raise ValueError(
+            f"{name} fails: {checks.shortened(error)}. The last axis of states and decisions holds one "
+            "frame, all others broadcast; ddlo.network.one_frame adapts a function of one frame"
+        ) from error
+    costs, x = network.costs(state), decision.astype(float)
+    scored = network.score(state if network.scored_by_Q else costs, x)
+    allowed = network.compute_Q(state, network.allowed(costs, x, np))
+    for what, found, expected in (
+        ("for a block of frames", block, Q[2]),
+        ("for a frame alone", alone, Q[2, 0]),
+        ("as `utility`", scored, Q),
+        ("for decisions that `allowed` returns", allowed, Q),
+    ):
+        if np.shape(found) != expected.shape or not np.allclose(found, expected, 1e-9, atol=0):
+            raise ValueError(f"{name} must return the same {what}, got {expected} and {found}")

@@ -8,7 +8,6 @@ import scipy.io
 
 import main
 from ddlo.bandwidth import JointMUMT
-from ddlo.candidates import OrderPreserving
 from ddlo.data import ROUNDING, Data
 from ddlo.enumeration import enumerate_decisions
 from ddlo.network import Network, as_network, check_network, describe_network, one_frame
@@ -28,12 +27,12 @@ from .reference import (
 )
 
 
-def frames(number, size=9, seed=0):
-    return np.random.default_rng(seed).integers(0, 31, (number, size)).astype(float)
+def frames(number, size=9):
+    return np.random.default_rng(0).integers(0, 31, (number, size)).astype(float)
 
 
-def decisions(number, tasks=9, seed=1):
-    return np.random.default_rng(seed).integers(0, 2, (number, tasks))
+def decisions(number, tasks=9):
+    return np.random.default_rng(1).integers(0, 2, (number, tasks))
 
 
 # Users with their own constants, and idle ones
@@ -65,10 +64,8 @@ def test_joint_bandwidth_of_users_with_their_own_weights():
 def test_task_of_size_0_is_no_task(kind, tmp_path):
     network, d = kind(3, 3), frames(40)
     d[:, [2, 5, 6, 7, 8]] = 0  # two users with two tasks each, and an idle one
-    if kind is MUMT:
-        others = MUMT(2, 2, uplink_bandwidth=25 / 3)  # the idle one still has its share
-    else:
-        others = JointMUMT(2, 2)
+    # With an equal split the idle one still has its share.
+    others = MUMT(2, 2, uplink_bandwidth=25 / 3) if kind is MUMT else JointMUMT(2, 2)
     rest = d[:, [0, 1, 3, 4]]
     np.testing.assert_allclose(network.optimum(d)[0], others.optimum(rest)[0], rtol=1e-9)
     d[7] = 0
@@ -139,8 +136,7 @@ def test_plain_object_is_a_network_with_defaults():
     own = OnlyQ(2, 3)
     network = as_network(own)
     assert isinstance(network, Network) and isinstance(network, OnlyQ)
-    assert network.state_size == 6 and network.scale is None and not network.separable
-    assert type(network).__name__ == "OnlyQ" and as_network(network) is network
+    assert network.state_size == 6 and not network.separable and as_network(network) is network
     assert network.energy_and_delays(np.zeros(6), np.zeros(6)) is None
     own.state_size = 8  # later changes count
     assert network.state_size == 8 and not network.has_task_sizes
@@ -152,8 +148,8 @@ def test_plain_object_is_a_network_with_defaults():
         (MUMT(4, 3), False, "12 inputs and 12 outputs"),
         (OnlyQ(3, 3), True, "recombine"),
         (Penalty(3, 3), True, "recombine"),
-        (object(), False, "N and M"),
-        (MUMT, False, "the class MUMT"),
+        (object(), False, "N, M and compute_Q"),
+        (MUMT, False, "N, M and compute_Q"),
     ],
 )
 def test_net_and_network_must_fit(network, recombine, message):
@@ -166,7 +162,7 @@ class Attributes(MUMT):
 
     a_rather_long_name_of_a_constant_that_a_file_cannot_shorten = 3
     words, ragged, nothing, table = "text", [1, [2, 3]], None, {"a": 1}
-    several = (1, 2.5)
+    several, no_words = (1, 2.5), ""
 
     def __init__(self, own=1, **constants):
         super().__init__(2, 2, **constants)
@@ -176,7 +172,6 @@ class Attributes(MUMT):
 def test_constants_are_saved_with_the_data_and_compared(tmp_path):
     network, path = Attributes(delay_weight=[[1], [2]]), tmp_path / "data.mat"
     described = describe_network(network)
-    assert described["a_rather_long_name_of_a_constant_that_a_file_cannot_shorten"] == 3
     assert described["words"] == "text" and described["several"] == [1, 2.5]
     assert described["own"] == [[1, 0], [0, 1]] and described["edge_cpu_rate"] == 1e10
     assert not {"ragged", "nothing", "table", "separable", "compute_Q"} & described.keys()
@@ -185,15 +180,14 @@ def test_constants_are_saved_with_the_data_and_compared(tmp_path):
     with pytest.raises(ValueError, match="network") as error:
         Data.load(path, Attributes(2, edge_cost_per_bit=2e-7))
     for found in (
-        "own is [[1.0, 0.0], [0.0, 1.0]] in the file",
+        "own is [[1.0, 0.0]",
         "edge_cost_per_bit is 1.5e-07 in the file, 2e-07 in this run",
-        "delay_weight is [1.0, 2.0] in the file, 1 in this run",
     ):
         assert found in str(error.value)
     assert "uplink" not in str(error.value)
 
 
-def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
+def test_state_of_another_size_with_and_without_optima(tmp_path):
     network, state = Channel(), channel_states(300)
     gain_min, _ = enumerate_decisions(network, state)
     parameters = untrained(tmp_path / "out", training_interval=10, frames=700)
@@ -209,11 +203,8 @@ def test_state_of_another_size_with_and_without_optima(tmp_path, capsys):
     assert without["mean_Q"] == report["mean_utility"]["ddlo"]
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"Q.png", "history.mat"}
     assert "gain_ratio" not in history_of(tmp_path / "out")
-    assert "mean utility" in capsys.readouterr().out
     Data.generate(network, states=state).save(tmp_path / "channel.mat", network)
     np.testing.assert_array_equal(Data.load(tmp_path / "channel.mat", network).gain_min, gain_min)
-    with pytest.raises(ValueError, match="states of Channel"):
-        Data.generate(network, 20)
 
 
 class Signed(Network, compiled=False):
@@ -252,21 +243,6 @@ def test_network_with_its_own_scale_and_allowed_decisions(tmp_path, kind):
     np.testing.assert_array_equal(net.memory[1:51, :9], np.float32(inputs))
 
 
-def test_candidate_rule_and_subclass_for_a_run(tmp_path):
-    asked = []
-
-    class Counted(DDLO):
-        def decide(self, task_size):
-            asked.append(len(task_size))
-            return super().decide(task_size)
-
-    rule = OrderPreserving(4)
-    main.run(untrained(tmp_path, net_num=1), candidates=rule, algorithm=Counted)
-    assert sum(asked) == 50
-    assert MemoryDNN.load(tmp_path / "model.npz").candidates == rule
-    assert history_of(tmp_path)["chosen"].max() > 0
-
-
 def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
     network = Profit(3, 3)
     Data.generate(network, 100).save(tmp_path / "data.mat", network)
@@ -276,31 +252,20 @@ def test_negative_utilities_are_compared_by_differences(tmp_path, capsys):
     gain_min = scipy.io.loadmat(tmp_path / "data.mat")["gain_min"][0, history["index"][0]]
     np.testing.assert_array_equal(history["difference"][0], history["Q"][0] - gain_min)
     assert report["mean_difference"] == history["difference"][0, -10:].mean() > 0
-    printed = capsys.readouterr().out
-    assert "mean difference to the optimum" in printed and "non-negative" in printed
+    assert "mean difference to the optimum" in capsys.readouterr().out
     assert (tmp_path / "out" / "difference.png").is_file()
 
 
 @pytest.mark.parametrize("gain_min", [697.14, 0.0, -2.5])
-def test_utility_is_below_the_optimum_only_by_rounding(gain_min):
-    best, error = np.array([gain_min]), abs(gain_min) * ROUNDING
-    data = Data(np.zeros((1, 1)), best, "optimum")
-    data.compare(best - 0.99 * error, [0])
-    with pytest.raises(ValueError, match="gain_min must be the optimum"):
-        data.compare(best - 1.01 * error - 1e-12, [0])
-
-
 @pytest.mark.parametrize("reference", ["optimum", "lower bound"])
-def test_utility_below_a_bound_is_an_error(tmp_path, network, reference):
-    d = frames(100)
-    optimum = network.optimum(d)[0]
-    rounded = np.ceil(100 * optimum) / 100
-    main.run(untrained(tmp_path / "out"), network, data=(d, rounded, reference))
-    gain_min = 1.1 * optimum
+def test_utility_is_below_a_bound_only_by_rounding(gain_min, reference):
+    best, error = np.array([gain_min]), abs(gain_min) * ROUNDING
+    data, below = Data(np.zeros((1, 1)), best, reference), best - 1.01 * error - 1e-12
+    data.compare(best - 0.99 * error, [0])
     with pytest.raises(ValueError, match=f"gain_min must be the {reference}"):
-        main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, reference))
-    report = main.run(untrained(tmp_path / "out"), network, data=(d, gain_min, "my heuristic"))
-    assert report["reference"] == "my heuristic" and report["optimal_share"] is None
+        data.compare(below, [0])
+    if gain_min:
+        data._replace(reference="my heuristic").compare(below, [0])
 
 
 # What compute_Q returns
@@ -325,22 +290,16 @@ INVALID = {
 }
 
 
-def one_user(compute_Q, **members):
+def one_user(compute_Q):
     """Return a network of one user with 4 tasks, as users write one."""
-    members = {"N": 1, "M": 4, "compute_Q": lambda self, d, M: compute_Q(d, M)} | members
+    members = {"N": 1, "M": 4, "compute_Q": lambda self, d, M: compute_Q(d, M)}
     return type("Own", (), members)()
 
 
 @pytest.mark.parametrize("case", INVALID)
 def test_invalid_compute_Q_is_refused(tmp_path, case):
-    network = one_user(INVALID[case])
-    for call in (
-        lambda: Data.generate(network, 10),
-        lambda: main.run(untrained(tmp_path / "out"), network, data=frames(10, 4)),
-    ):
-        with pytest.raises(ValueError, match="compute_Q of Own ") as error:
-            call()
-        assert case == "infinite" or "ddlo.network.one_frame" in str(error.value)
+    with pytest.raises(ValueError, match="compute_Q of Own "):
+        main.run(untrained(tmp_path / "out"), one_user(INVALID[case]), data=frames(10, 4))
     assert not (tmp_path / "out").exists()
 
 
@@ -352,8 +311,7 @@ def test_one_frame_adapts_a_function_of_one_frame():
     assert Q.shape == (2, 3) and type(network.compute_Q(d[0].tolist(), x[0, 0])) is float
     for c, i in np.ndindex(2, 3):
         assert Q[c, i] == released(d[i], x[c, i])
-    assert Data.generate(network, 20).gain_min.shape == (20,)
-    with pytest.raises(ValueError, match="a number .* got a tuple"):
+    with pytest.raises(ValueError):
         one_frame(lambda d, x: (1, 2))(d, x)
 
 
@@ -383,7 +341,6 @@ def test_methods_that_contradict_compute_Q_are_refused(kind, name, published):
         ((np.full((10, 9), np.nan),), "states"),
         ((np.ones((10, 9)), np.ones(9)), "gain_min"),
         ((np.ones((10, 9)), [np.inf] * 10), "gain_min"),
-        ((1, 2, 3, 4, 5), "data"),
     ],
 )
 def test_data_that_are_refused(tmp_path, network, data, name):
