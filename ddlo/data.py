@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from ddlo import checks
 from ddlo.bandwidth import JointMUMT
 from ddlo.files import read_mat, write_mat
-from ddlo.network import as_network, check_network, describe_network, kind_of
+from ddlo.network import as_network, check_network, describe_network
 from MUMT import MUMT
 
 PUBLISHED = (10, 30)  # MB, the range of the published sizes
@@ -46,11 +46,9 @@ class Data(NamedTuple):
 
         gain_min may be missing or None; the default reference is "optimum". Raises ValueError.
         """
-        network, parts = as_network(network), data if isinstance(data, tuple) else (data,)
-        if not 1 <= len(parts) <= 4:
-            raise ValueError(f"data must be (states, gain_min), got {len(parts)} parts")
+        parts = data if isinstance(data, tuple) else (data,)
         states, gain_min, reference = (*parts, None, None)[:3]
-        states = check_states("states", states, network)
+        states = check_states("states", states, as_network(network))
         if gain_min is None:
             return cls(states)
         gain_min = vector("gain_min", gain_min, len(states))
@@ -60,47 +58,36 @@ class Data(NamedTuple):
     def generate(cls, network, samples=20000, sizes=PUBLISHED, seed=None, states=None):
         """Return the Data of generated task sizes, or of given states, for a network.
 
-        `samples`, `sizes` and `seed` are those of `task_sizes`; `states` (samples, S) replace them.
-        Raises ValueError for an argument out of range, or if the optimum is not known.
+        `states` (samples, S) replace `samples`, `sizes` and `seed`, which are those of `task_sizes`. Raises
+        ValueError for an argument out of range, or if the optimum is not known.
         """
         network = as_network(network)
         if states is None:
-            checks.integer("samples", samples)
-            if not network.has_task_sizes:
-                raise ValueError(
-                    f"the states of {kind_of(network)} are not task sizes: give states"
-                )
-            states = task_sizes(range(samples), network.N, network.M, sizes, seed)
+            numbers = range(checks.integer("samples", samples))
+            states = task_sizes(numbers, network.N, network.M, sizes, seed)
         states = check_states("task_size", states, network, least=1)
-        gain_min = np.empty(len(states))
-        gain_mode = np.empty((len(states), network.N * network.M), np.int32)
-        with tqdm(total=len(states), unit=" samples", disable=None) as bar:
-            for start in range(0, len(states), BLOCK):
-                part = slice(start, start + BLOCK)
-                gain_min[part], gain_mode[part], reference = network.reference(states[part])
-                bar.update(len(states[part]))
-        return cls(states, gain_min, reference, gain_mode)
+        blocks = np.array_split(states, range(BLOCK, len(states), BLOCK))
+        blocks = tqdm(blocks, unit=f" blocks of {BLOCK} samples", disable=None)
+        gain_min, gain_mode, references = zip(*map(network.reference, blocks))
+        gain_mode = np.concatenate(gain_mode).astype(np.int32)
+        return cls(states, np.concatenate(gain_min), references[0], gain_mode)
 
     @classmethod
     def load(cls, path, network):
         """Return the Data of a file for a network.
 
-        Raises ValueError if the file is missing or not as data/README.md describes it, is for another
-        network, or its gain_min is not that of this network.
+        Raises ValueError if the file is missing, not as in data/README.md, or for another network.
         """
-        path, network = Path(path), as_network(network)
-        if not path.exists():
+        if not Path(path).exists():
             raise ValueError(f"no such data set: {path}; {GENERATE}")
-        content = read_mat(path)
+        content, network = read_mat(path), as_network(network)
         try:
             return checked(content, network)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {error}; {GENERATE}") from error
 
     def save(self, path, network):
-        """Write a MATLAB v5 file, whole or not at all, with the constants of the network."""
-        if self.gain_min is None or self.gain_mode is None:
-            raise ValueError("a data set needs gain_min and gain_mode: Data.generate finds them")
+        """Write generated data, and the network's constants, to a MATLAB v5 file, whole or not at all."""
         states = self.states
         if (states == np.round(states)).all() and np.abs(states).max() < checks.INT32:
             states = states.astype(np.int32)  # as published
@@ -126,10 +113,9 @@ class Data(NamedTuple):
     def time_frames(self, frames, frozen=False):
         """Return the sample of each time frame, int array (frames,), and the number of test frames.
 
-        Without learning, `frozen`, all frames are a test and go through the samples in their order.
-
         As released: the first frames cycle through the first 80 % of the samples; the last 20 % of the
-        frames, the test, go once through the rest of the samples, or as far as these suffice.
+        frames, the test, go once through the rest of the samples, or as far as these suffice. If
+        `frozen`, all frames are a test and go through the samples in their order.
         """
         checks.integer("frames", frames)
         if frozen:
@@ -156,9 +142,8 @@ class Data(NamedTuple):
         if self.reference in BOUNDS:
             for i in np.flatnonzero(Q < least - ROUNDING * np.abs(least)):
                 raise ValueError(
-                    f"gain_min must be the {self.reference}, got {least[i]} although a decision has a "
-                    f"utility of {Q[i]}: it is for another network. Data of a heuristic need another "
-                    "reference, such as 'best known utility'"
+                    f"gain_min must be the {self.reference}, got {least[i]}, above a utility of {Q[i]}: it is "
+                    "for another network, or needs another reference, such as 'best known utility'"
                 )
         if self.measure == "difference":
             return Q - least
@@ -175,10 +160,9 @@ class Data(NamedTuple):
 def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
     """Return the task sizes in MB of the samples with these numbers: (len(samples), N*M).
 
-    Sample i is RandomState(i).randint(10, 31), user by user: all published samples follow this rule.
-    NumPy has frozen RandomState, so it gives the same sizes everywhere. `sizes` are the least and the
-    greatest; two integers give integers, int32, others real numbers, float64. A seed gives samples other
-    than the published ones. Raises ValueError if the range or the seed is invalid.
+    Sample i is RandomState(i).randint(10, 31), as published; NumPy has frozen RandomState, so it is the
+    same everywhere. `sizes` are the least and the greatest; two integers give int32, others real numbers,
+    float64. A seed gives samples other than the published ones. Raises ValueError for a bad range or seed.
     """
     low, high = checks.size_range("sizes", sizes)
     if seed is not None:
@@ -186,12 +170,12 @@ def task_sizes(samples, users, tasks, sizes=PUBLISHED, seed=None):
     random = np.random.RandomState()
     is_integer = low % 1 == high % 1 == 0 and high < checks.INT32
     drawn = np.empty((len(samples), users * tasks), np.int32 if is_integer else np.float64)
-    for row, sample in enumerate(samples):
+    for row, sample in zip(drawn, samples):
         random.seed(sample if seed is None else [seed, sample])
         if is_integer:
-            drawn[row] = random.randint(int(low), int(high) + 1, size=users * tasks)
+            row[:] = random.randint(int(low), int(high) + 1, size=len(row))
         else:
-            drawn[row] = random.uniform(low, high, size=users * tasks)
+            row[:] = random.uniform(low, high, size=len(row))
     return drawn
 
 
@@ -199,19 +183,15 @@ def check_states(name, states, network, least=2):
     """Return states as a float64 array (samples, S), at least `least`, that the network can score."""
     states = checks.array(name, states).copy()  # the caller may change it later
     if states.ndim != 2 or states.shape[1] != network.state_size or len(states) < least:
-        raise ValueError(
-            f"{name} must have shape (samples, {network.state_size}) with at least {least} samples, for "
-            f"{network}, got {states.shape}"
-        )
+        shape = f"(samples, {network.state_size}) with at least {least} samples, for {network}"
+        raise ValueError(f"{name} must have shape {shape}, got {states.shape}")
     check_network(network, checks.finite(name, states))
     return states
 
 
 def vector(name, values, length):
     """Return finite numbers of shape (length,), (1, length) or (length, 1) as a vector."""
-    values = checks.array(name, values)
-    if values.shape in ((1, length), (length, 1)):
-        values = values.ravel()
+    values = np.squeeze(checks.array(name, values))
     return checks.finite(name, checks.array(name, values, shape=(length,))).copy()
 
 
@@ -222,60 +202,44 @@ def rows(values, entries):
 
 
 def checked(content, network):
-    """Return the Data in the content of a file, a dict, with gain_min at full precision.
-
-    Raises ValueError if it is for another network.
-    """
+    """Return the Data in the content of a file, a dict, with gain_min at full precision."""
     missing = [key for key in KEYS if key not in content]
     if missing:
         found = checks.shortened(", ".join(content)) or "nothing"
-        raise ValueError(f"the file must have {', '.join(KEYS)}, got {found}; {GENERATE}")
-    if isinstance(network, MUMT):
-        bandwidth = content.get("bandwidth", "equal")
-        expected = "optimal" if isinstance(network, JointMUMT) else "equal"
-        if bandwidth != expected:
-            found = checks.shortened(bandwidth)
-            raise ValueError(f"the file must be for {expected} bandwidth, got {found}; {GENERATE}")
-    if others := differences(content.get("network"), network):
-        others = checks.shortened(others)
-        raise ValueError(f"the file is for another network: {others}; {GENERATE}")
+        raise ValueError(f"the file must have {', '.join(KEYS)}, got {found}")
+    check_constants(content, network)
     tasks = network.N * network.M
     states = check_states("task_size", rows(content["task_size"], network.state_size), network)
     gain_min = vector("gain_min", content["gain_min"], len(states))
-    gain_mode = rows(content["gain_mode"], tasks)
-    gain_mode = checks.array("gain_mode", gain_mode, shape=(len(states), tasks))
+    gain_mode, shape = rows(content["gain_mode"], tasks), (len(states), tasks)
+    gain_mode = checks.array("gain_mode", gain_mode, shape=shape)
     gain_mode = checks.binary("gain_mode", gain_mode).astype(np.int32)
     reference = checks.text("reference", content.get("reference", "optimum"))
-    expected, meaning = network.compute_Q(states, gain_mode), "the utility of its gain_mode"
+    expected = network.compute_Q(states, gain_mode)
     if reference not in ("optimum", "best known utility"):
         some = slice(None, None, max(1, len(states) // 100))  # all would take seconds
         expected = np.minimum(gain_min, expected)
         expected[some], _, found = network.reference(states[some])
         if reference != found:
             raise ValueError(f"reference must be {found}, got {reference}")
-        meaning = f"the {reference}"
     for i in np.flatnonzero(~np.isclose(gain_min, expected, rtol=ROUNDING, atol=0)):
-        raise ValueError(
-            f"gain_min of sample {i} must be {expected[i]}, {meaning}, got {gain_min[i]}: the file is "
-            f"damaged or for a network with other constants; {GENERATE}"
-        )
+        wrong = f"gain_min of sample {i} must be {expected[i]}, the {reference}, got {gain_min[i]}"
+        raise ValueError(f"{wrong}: it is damaged or for a network with other constants")
     return Data(states, expected, reference, gain_mode)
 
 
-def differences(constants, network):
-    """Return in words which constants of a file differ from the network's; "" if it has no struct."""
-    if not isinstance(constants, dict):
-        return ""
+def check_constants(content, network):
+    """Raise ValueError if the content of a file names other constants than the network's."""
+    own, given = describe_network(network), content.get("network")
+    given = dict(given) if isinstance(given, dict) else {}
+    if isinstance(network, MUMT):
+        own["bandwidth"] = "optimal" if isinstance(network, JointMUMT) else "equal"
+        given["bandwidth"] = content.get("bandwidth", "equal")
     others = []
-    for name, value in describe_network(network).items():
-        if name in ("class", "rand_seed") or name not in constants:
-            continue
-        found = np.squeeze(constants[name])  # as read_mat does
-        try:
-            same = np.array_equal(*np.broadcast_arrays(found, np.squeeze(value)))
-        except (TypeError, ValueError):
-            same = False
-        if not same:
-            found = checks.shortened(found.tolist())
-            others.append(f"{name} is {found} in the file, {value} in this run")
-    return ", ".join(others)
+    for name in sorted(own.keys() & given.keys() - {"class", "rand_seed"}):
+        found, value = np.squeeze(given[name]), np.squeeze(own[name])  # as read_mat does
+        if found.size and not np.array_equal(found, value):
+            others.append(f"{value.tolist()} as {name}, got {found.tolist()}")
+    if others:
+        others = checks.shortened("; ".join(others), 400)
+        raise ValueError(f"the file must have {others}")

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import warnings
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -30,32 +29,20 @@ def output_folder(out=None):
     out = Path(out or Path("results", datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]))
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} must be a folder to write to, got a file")
-    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    for other in _living(out):
+        raise ValueError(f"another run is writing to {out} (if not, remove {other})")
+    new = [each for each in (out, *out.parents) if not each.exists()]
     folder = out / f".partial-{os.getpid()}"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for other in _living(out):
-            raise ValueError(f"another run is writing to {out} (if not, remove {other})")
-        folder.mkdir()
-        try:
-            yield folder
-            try:
-                _move(folder, out)
-            except KeyboardInterrupt:  # old and new files must not mix
-                _move(folder, out)
-                raise
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except BaseException:
+        folder.mkdir(parents=True)
+        yield folder
+        for file in list(folder.iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         for each in new:
             with suppress(OSError):
-                each.rmdir()  # stays if other files are in it
-        raise
-
-
-def _move(folder, out):
-    for file in list(folder.iterdir()):
-        os.replace(file, out / file.name)
+                each.rmdir()  # only if it is empty
 
 
 def _living(out):
@@ -66,10 +53,9 @@ def _living(out):
     for path in out.glob(".partial-[0-9]*"):
         is_written = False
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
-            process = psutil.Process(int(path.name.split("-")[1]))
+            started = psutil.Process(int(path.name.split("-")[1])).create_time()
             # A process that started later has the number by chance.
-            is_older = process.create_time() < path.stat().st_mtime + 2
-            is_written = is_older and process.status() != psutil.STATUS_ZOMBIE
+            is_written = started < path.stat().st_mtime + 2
         if not is_written:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         elif path.is_dir():
@@ -79,22 +65,13 @@ def _living(out):
 
 @contextmanager
 def atomic_file(path):
-    """Yield a temporary path; its file replaces `path` if the block ends well, else it vanishes.
-
-    Raises FileNotFoundError if there is no such folder.
-    """
+    """Yield a temporary path; its file replaces `path` if the block ends well, else it vanishes."""
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
     _living(path.parent)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)
-    except OSError as error:
-        if error.filename is None:  # NumPy and SciPy do not name it
-            raise OSError(f"{path}: {error}") from error
-        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -138,8 +115,6 @@ def read_archive(path, kind):
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         yield content, lambda name: json.loads(str(content[name]))
-    except PermissionError:
-        raise
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error) if isinstance(error, ValueError) else repr(error)
         raise ValueError(f"{path} is not {kind}: {checks.shortened(reason)}") from error
@@ -165,20 +140,12 @@ def read_mat(path):
     path = Path(path)
     check_file(path, "a MATLAB file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as for variables of types unknown to Python
-            warnings.simplefilter("error", RuntimeWarning)  # the content may be wrong
-            content = pymatreader.read_mat(path)
+        content = pymatreader.read_mat(path)
         return {key: value for key, value in content.items() if not key.startswith("__")}
     except Exception as error:  # a damaged file can raise almost anything
         with open(path, "rb") as file:
-            found = f"{beginning(file.read(100))}: {checks.shortened(error)}"
+            found = f"one that begins with {file.read(20)}: {checks.shortened(error)}"
         raise ValueError(f"{path} must be a MATLAB file, got {found}") from error
-
-
-def beginning(content):
-    """Return in words what a file of another kind begins with, for a message."""
-    return f"a file that begins with {content[:20]}" if content else "an empty file"
 
 
 def write_mat(path, content):
@@ -211,7 +178,8 @@ def open_lines(path, tasks):
             yield io.TextIOWrapper(file, **text)
             return
     if not begin.startswith(b"\x93NUMPY"):
-        raise ValueError(f"{path} must be CSV text or a .npy array, got {beginning(begin)}")
+        found = f"a file that begins with {begin[:20]}"
+        raise ValueError(f"{path} must be CSV text or a .npy array, got {found}")
     try:
         array = np.atleast_2d(np.load(path, mmap_mode="r", allow_pickle=False))
     except Exception as error:  # a damaged file can raise almost anything
@@ -248,7 +216,8 @@ def parse_sizes(line, tasks, number):
 
 
 def _number(text):
-    try:  # Python also reads 1_000 and digits of other scripts
-        return float(text) if text.isascii() and "_" not in text else None
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        if (
+            text.isascii() and "_" not in text
+        ):  # Python also reads 1_000 and digits of other scripts
+            return float(text)

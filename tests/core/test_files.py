@@ -96,31 +96,12 @@ def test_failures_leave_the_old_files_and_nothing_else(tmp_path, monkeypatch):
         ("model.npz", MemoryDNN([9, 5, 9], 1).save),
     ]:
         (tmp_path / name).write_text("kept")
-        with pytest.raises(OSError, match=f"{name}.*no space left"):
+        with pytest.raises(OSError, match="no space left"):
             save(tmp_path / name)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["kept", "kept"]
 
 
 # Damaged files
-
-DAMAGE = {
-    "changed": lambda content, at, some: content[:at] + some + content[at + len(some) :],
-    "inserted": lambda content, at, some: content[:at] + some + content[at:],
-    "cut out": lambda content, at, some: content[:at] + content[at + len(some) :],
-    "ends early": lambda content, at, some: content[:at],
-    "begins late": lambda content, at, some: content[at:],
-}
-damages = st.lists(
-    st.tuples(st.sampled_from(sorted(DAMAGE)), st.floats(0, 1), st.binary(min_size=1, max_size=9)),
-    min_size=1,
-    max_size=3,
-)
-
-
-def write_damaged(path, content, damages):
-    for kind, place, some in damages:
-        content = DAMAGE[kind](content, int(place * len(content)), some)
-    path.write_bytes(content)
 
 
 def assert_one_message(message, *words):
@@ -141,25 +122,30 @@ def model(tmp_path_factory):
     return checkpoint.path
 
 
+# A place in the file, the number of bytes to cut out there, and what to insert instead.
+splices = st.tuples(st.floats(0, 1), st.sampled_from([0, 1, 9, 10**6]), st.binary(max_size=9))
+
+
 @settings(max_examples=100 * max(1, FUZZ))
-@given(damages=damages)
-def test_damaged_model(model, tmp_path, damages):
-    path = tmp_path / "damaged.npz"
-    write_damaged(path, model.read_bytes(), damages)
-    for load in (MemoryDNN.load, lambda path: saved_parameters(path, main.Parameters)):
-        try:
-            loaded = load(path)
-        except ValueError as error:
-            assert_one_message(error, path, " is not a saved ")
-            continue
-        # Damage outside the arrays, which have a checksum, does not matter.
-        if isinstance(loaded, MemoryDNN):
-            whole = MemoryDNN.load(model)
-            h = np.arange(9.0)
-            np.testing.assert_array_equal(loaded.decode(h), whole.decode(h))
-            assert loaded.content()[1] == whole.content()[1]
-        else:
-            assert loaded == saved_parameters(model, main.Parameters) | {"out": tmp_path}
+@given(st.lists(splices, min_size=1, max_size=3))
+def test_damaged_model(model, tmp_path, splices):
+    path, content = tmp_path / "damaged.npz", model.read_bytes()
+    for place, cut, inserted in splices:
+        at = int(place * len(content))
+        content = content[:at] + inserted + content[at + cut :]
+    path.write_bytes(content)
+    # Damage outside the arrays, which have a checksum, does not matter.
+    try:
+        loaded, whole, h = MemoryDNN.load(path), MemoryDNN.load(model), np.arange(9.0)
+        np.testing.assert_array_equal(loaded.decode(h), whole.decode(h))
+        assert loaded.content()[1] == whole.content()[1]
+    except ValueError as error:
+        assert_one_message(error, path, " is not a saved ")
+    try:
+        expected = saved_parameters(model, main.Parameters) | {"out": tmp_path}
+        assert saved_parameters(path, main.Parameters) == expected
+    except ValueError as error:
+        assert_one_message(error, path, " is not a saved ")
 
 
 # Task sizes as text
