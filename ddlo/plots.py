@@ -1,6 +1,6 @@
 """The style of all figures, and the two figures of a run: gain ratio and training cost."""
 
-import functools
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -22,17 +22,15 @@ AXES = {
 # Matplotlib is imported where it is used, so that --help is quick.
 
 
-def styled(function):
-    """Decorate a function that draws or saves figures, so that they follow STYLE."""
+@contextmanager
+def _style():
+    import matplotlib
 
-    @functools.wraps(function)
-    def in_style(*arguments, **options):
-        import matplotlib
+    with matplotlib.rc_context(fname=STYLE):
+        yield
 
-        with matplotlib.rc_context(fname=STYLE):
-            return function(*arguments, **options)
 
-    return in_style
+styled = _style()  # a decorator of functions that draw or save figures
 
 
 def new_figure(height=1):
@@ -60,16 +58,9 @@ def legend(figure, *panels, **options):
 
 def save(figure, path):
     """Save a figure as PNG and as PDF; the path has no suffix."""
-    from matplotlib import rcParams
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-    # Figure.savefig would draw and lay out everything twice, for each of the files.
-    figure.dpi = rcParams["savefig.dpi"]
-    FigureCanvasAgg(figure).print_png(f"{path}.png")
-    figure.set_layout_engine("none")
+    figure.savefig(f"{path}.png")
     # Without a date, the same figure gives the same file.
-    FigureCanvasPdf(figure).print_pdf(f"{path}.pdf", metadata={"CreationDate": None})
+    figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
 
 
 def rolling_mean(values, window):
@@ -86,7 +77,7 @@ def plot_history(history, tests, folder=None, baselines=None):
     """
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-    measure = next(name for name in MEASURES if name in history)
+    measure, baselines = next(name for name in MEASURES if name in history), baselines or {}
     values, frames = history[measure], len(history[measure])
     shown = np.unique(np.linspace(0, frames - 1, POINTS).astype(int))
     window = {"size": ROLLING, "origin": (ROLLING - 1) // 2, "mode": "nearest"}  # ends at the frame
@@ -96,21 +87,18 @@ def plot_history(history, tests, folder=None, baselines=None):
         f"{measure}_min": minimum_filter1d(values, **window)[shown],
         f"{measure}_max": maximum_filter1d(values, **window)[shown],
     }
-    columns |= {name: rolling_mean(Q, ROLLING)[shown] for name, Q in (baselines or {}).items()}
-
-    def draw(axes):
+    columns |= {name: rolling_mean(Q, ROLLING)[shown] for name, Q in baselines.items()}
+    with _axes(columns, folder and folder / measure) as axes:
         frame, mean, low, high, *others = columns.values()
         axes.plot(frame, mean, label=f"DDLO, mean of {ROLLING} frames")
         band = {"color": "C0", "alpha": 0.25, "linewidth": 0}
         axes.fill_between(frame, low, high, label=f"range of {ROLLING} frames", **band)
-        for name, Q in zip(baselines or {}, others):
+        for name, Q in zip(baselines, others):
             axes.plot(frame, Q, label=LABELS[name])
         begin = frames - tests + 0.5
         axes.axvline(begin, color="k", linestyle=(0, (5, 1, 1, 1)), label="test begins")
         axes.set(xlabel="Time frame", ylabel=AXES[measure])
         legend(axes.figure, axes)
-
-    _plot(draw, columns, folder and folder / measure)
 
 
 def plot_training_cost(costs, path=None):
@@ -119,30 +107,24 @@ def plot_training_cost(costs, path=None):
     Saved to `path`, as PNG, PDF and CSV if it has no suffix; default: shown in a window, or without a
     screen saved to training_cost.png.
     """
+    from matplotlib import rcParams
+
     if path is None and not has_screen():
         path = "training_cost.png"
         print(f"no screen to show the training cost on: saved to {path}")
     costs = np.array(costs)
     shown = np.unique(np.linspace(0, costs.shape[1] - 1, POINTS).astype(int))[: costs.shape[1]]
-    columns = {"training_step": shown + 1}
-    for k, cost in enumerate(costs):
-        columns[f"DNN {k + 1}"] = rolling_mean(cost, ROLLING_STEPS)[shown]
-
-    def draw(axes):
-        from matplotlib import rcParams
-
-        step = columns["training_step"]
-        for k, cost in enumerate(costs):
-            (line,) = axes.plot(step, columns[f"DNN {k + 1}"], label=f"DNN {k + 1}", zorder=3)
+    means = {f"DNN {k + 1}": rolling_mean(cost, ROLLING_STEPS) for k, cost in enumerate(costs)}
+    columns = {"training_step": shown + 1} | {name: mean[shown] for name, mean in means.items()}
+    with _axes(columns, path) as axes:
+        for name, cost in zip(means, costs):
+            (line,) = axes.plot(shown + 1, columns[name], label=name, zorder=3)
             steps = np.arange(1, len(cost) + 1)
             axes.plot(steps, cost, "-", color=line.get_color(), linewidth=0.3, alpha=0.3)
-        axes.set(
-            xlabel="Training step", ylabel="Training cost\n(cross-entropy, nats)", yscale="log"
-        )
+        label = "Training cost\n(cross-entropy, nats)"
+        axes.set(xlabel="Training step", ylabel=label, yscale="log")
         if len(costs) <= len(rcParams["axes.prop_cycle"]):  # lines that are told apart
             legend(axes.figure, axes, title=f"mean of {ROLLING_STEPS} steps")
-
-    _plot(draw, columns, path)
 
 
 def has_screen():
@@ -166,25 +148,26 @@ def show(net, history, tests, baselines):
     plt.show()
 
 
-@styled
-def _plot(draw, columns, path):
-    """Draw on the axes of a new figure; save it and its columns, or show it in a window."""
-    if path is None:
-        import matplotlib.pyplot as plt
+@contextmanager
+def _axes(columns, path):
+    """Yield the axes of a new figure; then save it and its columns, or show it in a window."""
+    with _style():
+        if path is None:
+            import matplotlib.pyplot as plt
 
-        figure = plt.figure()
-    else:
-        figure = new_figure()
-    axes = figure.add_subplot()
-    draw(axes)
-    axes.margins(x=0)
-    if path is None:
-        plt.show()
-    elif Path(path).suffix:
-        figure.savefig(path)
-    else:
-        save(figure, path)
-        table = np.column_stack(list(columns.values()))
-        formats = ["%d", *["%.6g"] * (len(columns) - 1)]
-        header = ",".join(columns)
-        np.savetxt(f"{path}.csv", table, formats, ",", header=header, comments="")
+            figure = plt.figure()
+        else:
+            figure = new_figure()
+        axes = figure.add_subplot()
+        yield axes
+        axes.margins(x=0)
+        if path is None:
+            plt.show()
+        elif Path(path).suffix:
+            figure.savefig(path)
+        else:
+            save(figure, path)
+            table = np.column_stack(list(columns.values()))
+            formats = ["%d", *["%.6g"] * (len(columns) - 1)]
+            header = ",".join(columns)
+            np.savetxt(f"{path}.csv", table, formats, ",", header=header, comments="")

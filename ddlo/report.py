@@ -23,13 +23,17 @@ def make_report(history, tests, network, data, seed):
     report is a dict of Python's numbers and texts. The baselines' utilities in all frames, a dict by
     name, are empty if gain_min is known: then DDLO is compared with that.
     """
-    index, measure = history["index"], data.measure
+    index, measure, reference = history["index"], data.measure, data.reference
     test, Q, decision = index[-tests:], history["Q"][-tests:], history["decision"][-tests:]
     fixed = best_fixed(network, data.states[test])
-    decisions = baselines(network, data.states[test], fixed, seed)
-    utilities = {name: network.compute_Q(data.states[test], x) for name, x in decisions.items()}
-    means = {name: data.compare(values, test).mean() for name, values in utilities.items()}
-    distinct, reference = len(np.unique(decision, axis=0)), data.reference
+
+    def utilities(samples):
+        states = data.states[samples]
+        decisions = baselines(network, states, fixed, seed)
+        return {name: network.compute_Q(states, x) for name, x in decisions.items()}
+
+    rules, distinct = utilities(test), len(np.unique(decision, axis=0))
+    means = {"ddlo": Q.mean()}
     report = {
         "frames": len(index),
         "test_frames": tests,
@@ -39,29 +43,26 @@ def make_report(history, tests, network, data, seed):
         "distinct_decisions": distinct,
         f"mean_{measure}": data.compare(Q, test).mean(),
         # A single decision never beats the best one, of which only some frames may have been seen.
-        "beats_best_fixed": distinct > 1 and Q.mean() < utilities["best_fixed"].mean(),
-        "rules": means,
-        "mean_utility": {"ddlo": Q.mean()},
+        "beats_best_fixed": distinct > 1 and Q.mean() < rules["best_fixed"].mean(),
+        "rules": {name: data.compare(values, test).mean() for name, values in rules.items()},
+        "mean_utility": means,
     }
-    if data.gain_min is not None:
-        report["mean_utility"][reference] = data.gain_min[test].mean()
+    everywhere = {}
+    if data.gain_min is None:
+        everywhere = utilities(index)
+        del everywhere["random"]
+    else:
+        least = means[reference] = data.gain_min[test].mean()
         share = data.optimal_share(Q, test) if reference == "optimum" else None
         report["optimal_share"] = share
-        least = data.gain_min[test].mean()
         report["excess"] = Q.mean() / least - 1 if least > 0 else None
-    report["mean_utility"] |= {name: values.mean() for name, values in utilities.items()}
+    means |= {name: values.mean() for name, values in rules.items()}
     if measure == "gain_ratio":
         # As released: the sum lacks the last frame, but the mean counts it.
         report["released_gain_ratio"] = history["gain_ratio"][-tests:-1].sum() / tests
     for name in ("energy", "delay"):
         if name in history:
             report[f"mean_{name}"] = history[name][-tests:].mean()
-    everywhere = {}
-    if data.gain_min is None:
-        states = data.states[index]
-        decisions = baselines(network, states, fixed, seed)
-        shown = [name for name in LABELS if name in decisions]
-        everywhere = {name: network.compute_Q(states, decisions[name]) for name in shown}
     return json.loads(json.dumps(report, default=np.generic.item)), everywhere
 
 
@@ -70,44 +71,40 @@ def energy_and_delay(network, states, history):
 
     A user's delay is the larger of local and offload delay. {} if the network does not know them.
     """
-    index, decision = history["index"], history["decision"].astype(np.int32)
-    if network.energy_and_delays(states[index[:1]], decision[:1]) is None:
-        return {}
-    energy, delay = np.empty(len(index)), np.empty(len(index))
+    index, decision, parts = history["index"], history["decision"].astype(np.int32), []
     for start in range(0, len(index), FRAMES_PER_CALL):
         part = slice(start, start + FRAMES_PER_CALL)
         users = network.energy_and_delays(states[index[part]], decision[part])
-        energy[part], delay[part] = users[0].sum(-1), np.maximum(*users[1:]).sum(-1)
-    return {"energy": energy, "delay": delay}
+        if users is None:
+            return {}
+        energy, local, offload = users
+        parts.append((energy.sum(-1), np.maximum(local, offload).sum(-1)))
+    return dict(zip(("energy", "delay"), map(np.concatenate, zip(*parts))))
 
 
 def print_report(report, out):
     """Print the report of a run whose files are in the folder `out`."""
     r, measure = report, report["measure"]
-    digits = 5 if measure == "gain_ratio" else 4
     name = MEASURES[measure].format(reference=r["reference"])
     test = f"in the {r['test_frames']} test frames, the last of {r['frames']}"
     if r["test_frames"] == r["frames"]:
         test = f"in all {r['frames']} frames"
-    rules = [f"{r['rules'][key]:.{digits}f} {LABELS[key]}" for key in LABELS if key in r["rules"]]
-    lines = [(f"mean {name}", f"{r[f'mean_{measure}']:.{digits}f} {test}")]
+    rules = [f"{r['rules'][key]:.5f} {LABELS[key]}" for key in LABELS if key in r["rules"]]
+    lines = [(f"mean {name}", f"{r[f'mean_{measure}']:.5f} {test}")]
     if measure == "gain_ratio":
         lines.append(("", f"{r['released_gain_ratio']:.5f} by the released package's formula"))
-    elif measure == "difference":
-        lines.append(("", "a gain ratio is defined only for non-negative utilities"))
     lines.append(("without learning", ", ".join(rules[:2])))
     if not r["beats_best_fixed"]:
         lines.append(("", "DDLO does not beat the best fixed decision, the same in every frame"))
-    if "optimal_share" in r:
-        optimal = f"unknown; {measure.replace('_', ' ')}s are relative to the {r['reference']}"
-        if r["optimal_share"] is not None:
-            optimal = f"{r['optimal_share']:.1%} of the test frames"
-        lines.append(("optimal decisions", optimal))
+    if r["reference"] == "optimum":
+        lines.append(("optimal decisions", f"{r['optimal_share']:.1%} of the test frames"))
+    elif r["reference"]:
+        relative = f"{measure.replace('_', ' ')}s are relative to the {r['reference']}"
+        lines.append(("optimal decisions", f"unknown; {relative}"))
     lines.append(("distinct decisions", f"{r['distinct_decisions']} in the test frames"))
     spec = ".2f" if max(map(abs, r["mean_utility"].values())) >= 10 else ".4g"
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
-    heading = f"mean utility ({r['unit']})" if r["unit"] else "mean utility"
-    lines.append((heading, utility))
+    lines.append((f"mean utility ({r['unit']})" if r["unit"] else "mean utility", utility))
     if r.get("excess") is not None:
         lines.append(("", f"DDLO is {r['excess']:.2%} above the {r['reference']}"))
     if "mean_energy" in r:
@@ -155,15 +152,12 @@ def commit():
     None without Git, or if the package is only a folder in another repository.
     """
     root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     options = {"cwd": root, "stderr": subprocess.DEVNULL, "text": True}
-
-    def git(*arguments):
-        return subprocess.check_output(["git", *arguments], **options).strip()
-
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return None
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        return subprocess.check_output(command, **options).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
