@@ -10,9 +10,9 @@ from pathlib import Path
 import tyro
 
 from ddlo import checks
+from MUMT import SYMBOLS
 
-# Common names of parameters and symbols of the paper, by option. CUL is missing: it has another unit.
-NAMES = {
+NAMES = {  # common names of parameters, by option
     "net-num": "K dnns",
     "users": "N WD-num",
     "tasks": "M task-num",
@@ -20,16 +20,11 @@ NAMES = {
     "training-interval": "interval",
     "batch-size": "batch",
     "memory-size": "memory",
-    "delay-weight": "beta p",
-    "edge-cost-per-bit": "alpha a",
-    "local-energy-per-bit": "El",
-    "local-time-per-bit": "Tl",
-    "transmit-energy-per-bit": "et",
-    "edge-cycles-per-bit": "APP",
-    "edge-cpu-rate": "fc",
 }
 ALIASES = {name: option for option, names in NAMES.items() for name in names.split()}
+ALIASES |= {symbol: name.replace("_", "-") for symbol, name in SYMBOLS.items()}
 FULL = ("ResourceExhaustedError", "OutOfMemoryError")  # of TensorFlow, and of PyTorch
+TOLD = (ValueError, OSError, FloatingPointError, ImportError, SystemExit)  # in one line
 ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -40,8 +35,8 @@ def command_line(function, parameters):
     """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # keeps TensorFlow from importing Keras
     code = run_command(function, parameters)
-    # The program ends here, as TensorFlow would take a second to clean up. Under a debugger, a
-    # profiler or a notebook, or with python -i, Python ends in its own way.
+    # TensorFlow would take long to clean up. Under a debugger, a profiler or a notebook, or with
+    # python -i, Python ends in its own way.
     if sys._getframe(1).f_back is None and not sys.flags.inspect:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):  # nobody reads it any more
@@ -52,7 +47,7 @@ def command_line(function, parameters):
 
 def run_command(function, parameters):
     """Call the function with parameters from the command line; return the exit code."""
-    name, received = program(), []
+    received = []
 
     def interrupt(number, frame):
         received.append(number)
@@ -65,18 +60,16 @@ def run_command(function, parameters):
                 signal.signal(number, interrupt)
         function(parse(parameters, sys.argv[1:]))
         return 0
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            show_error(f"{name}: {end.code}")
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:
         if received:  # libraries may turn it into another error
             show_error(ENDED[received[-1]])
             return 128 + received[-1]
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            return error.code or 0
         message = message_of(error)
         if message is None:
             raise
-        show_error(f"{name}: {message}")
+        show_error(f"{program()}: {message}")
         return 1
     finally:
         for number, handler in before.items():
@@ -90,11 +83,11 @@ def show_error(message):
 
 def message_of(error):
     """Return a user's error in one line; None for an error in the code."""
-    is_tensorflow = type(error).__module__.startswith("tensorflow")
-    if isinstance(error, MemoryError) or type(error).__name__ in FULL:
+    kind = type(error)
+    if isinstance(error, MemoryError) or kind.__name__ in FULL:
         return "out of memory"
-    if is_tensorflow or isinstance(error, (ValueError, OSError, FloatingPointError, ImportError)):
-        return checks.shortened(error, 500) or type(error).__name__
+    if kind.__module__.startswith("tensorflow") or isinstance(error, TOLD):
+        return checks.shortened(error, 500) or kind.__name__
     return None
 
 
