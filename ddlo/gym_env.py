@@ -1,7 +1,6 @@
-"""A network as a Gymnasium environment, so that agents of any library can be compared with DDLO.
+"""A network as a Gymnasium environment, to compare agents of any library with DDLO.
 
-The only module that needs the optional package gymnasium. For several environments in a step give each
-its own slice of the samples, in Gymnasium's SyncVectorEnv: docs/usage.md has an example.
+Only this module needs the package gymnasium. docs/usage.md has an example with several environments.
 """
 
 from typing import ClassVar
@@ -18,10 +17,9 @@ from ddlo.network import as_network
 class OffloadingEnv(gymnasium.Env):
     """Decide one time frame in each step; an episode goes through all samples in order.
 
-    `network` and `data` are those of main.run: states (samples, S), or a tuple with gain_min (samples,)
-    and its name; the environment keeps a copy. The observation is a float32 vector (S,), the action N*M
-    zeros and ones, the reward -Q. info has Q and, if gain_min is known, the gain_ratio (or the
-    difference if utilities are negative). Raises ValueError as main.run.
+    Takes `network` and `data` and raises as main.run. The observation is a float32 vector (S,), the action
+    N*M zeros and ones, the reward -Q. info has Q and, if gain_min is known, the gain_ratio (or the
+    difference if utilities are negative).
     """
 
     metadata: ClassVar = {"render_modes": []}
@@ -35,7 +33,7 @@ class OffloadingEnv(gymnasium.Env):
         high = np.nextafter(high.astype(np.float32), np.float32(np.inf))
         self.observation_space = Box(low, high, dtype=np.float32)
         self.action_space = MultiBinary(self.network.N * self.network.M)
-        self.frame = None
+        self.frame = len(self.data.states)  # no episode has begun
 
     def reset(self, *, seed=None, options=None):
         """Begin an episode with the first sample; return its state and an empty info."""
@@ -46,16 +44,14 @@ class OffloadingEnv(gymnasium.Env):
     def step(self, action):
         """Make a decision (N*M,); return the next state, reward, False, whether it was the last, info.
 
-        Raises ValueError for an invalid decision, RuntimeError outside an episode.
+        Raises ValueError for an invalid decision, IndexError outside an episode.
         """
-        if self.frame is None:
-            raise RuntimeError("no episode has begun, or it has ended: call reset() before step()")
         decision = checks.array("action", action, shape=self.action_space.shape)
-        now = np.array([self.frame])
-        Q = self.network.compute_Q(self.data.states[now], checks.binary("action", decision)[None])
+        now, states = np.array([self.frame]), self.data.states
+        Q = self.network.compute_Q(states[now], checks.binary("action", decision)[None])
         Q = np.asarray(Q, float)
         info = {"Q": Q.item()} | {self.data.measure: self.data.compare(Q, now).item()}
-        is_last = self.frame + 1 == len(self.data.states)
-        state = self.data.states[self.frame + (not is_last)].astype(np.float32)
-        self.frame = None if is_last else self.frame + 1
+        self.frame += 1
+        is_last = self.frame == len(states)
+        state = states[self.frame - is_last].astype(np.float32)
         return state, -Q.item(), False, is_last, info
