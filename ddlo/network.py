@@ -236,4 +236,5 @@ def check_network(network, state):
         ("for decisions that `allowed` returns", allowed, Q),
     ):
         if np.shape(found) != expected.shape or not np.allclose(found, expected, 1e-9, atol=0):
-            raise ValueError(f"{name} must return the same {what}, got {expected} and {found}")
+            both = f"{checks.quoted(expected)} and {checks.quoted(found)}"
+            raise ValueError(f"{name} must return the same {what}, got {both}")
