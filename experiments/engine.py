@@ -1,20 +1,19 @@
 """Many runs, on the cores of this machine or on a Dask cluster; finished ones are kept in files."""
 
 import ast
-import importlib.util
 import json
 import logging
-import multiprocessing
 import pickle
 import re
 import signal
 import sys
-import sysconfig
 import threading
+from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
-from itertools import accumulate, cycle
+from importlib.util import resolve_name
+from itertools import cycle
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -28,11 +27,8 @@ from ddlo.report import package_versions
 from .runs import TaskSizes, execute
 
 # Modules that only show results or start runs.
-WITHOUT_EFFECT = {
-    f"experiments.{name}" for name in ("engine", "figures", "plots", "suite", "tables")
-}
-WITHOUT_EFFECT |= {f"ddlo.{name}" for name in ("command_line", "gym_env", "plots", "report")}
-LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+WITHOUT_EFFECT = {f"ddlo.{name}" for name in ("command_line", "gym_env", "plots", "report")}
+WITHOUT_EFFECT |= {f"experiments.{n}" for n in ("engine", "figures", "plots", "suite", "tables")}
 # A process has one net: a worker of a cluster may have several threads.
 _one_at_a_time = threading.Lock()
 
@@ -55,97 +51,94 @@ class Store:
         write_archive(self.path(run), curves, {"run": identity(run), "metrics": metrics})
 
     def load(self, run):
-        """Return the metrics and curves of a run, or None without a valid file of this run."""
+        """Return the metrics and curves of a run, or None if it is not stored."""
         archive = read_archive(self.path(run), "a finished run")
-        with suppress(FileNotFoundError, ValueError), archive as (curves, text):
-            if text("run") == identity(run):
-                others = curves.keys() - {"run", "metrics"}
-                return text("metrics"), {name: curves[name] for name in others}
+        with suppress(FileNotFoundError, ValueError), archive as (arrays, text):
+            curves = {name: arrays[name] for name in arrays.keys() - {"run", "metrics"}}
+            return text("metrics"), curves
         return None
+
+
+# What results depend on
 
 
 @cache
 def identity(run):
-    """Return what a run's results depend on: parameters, data, code and versions, as JSON values."""
-    code = digest(modules(run))
-    states = None if isinstance(run.states, TaskSizes) else states_digest(run.problem)
+    """Return all that a run's results depend on, as JSON knows it."""
+    # Modules and their functions and classes; TensorFlow and PyTorch are imported where they are used.
+    names = {"experiments.runs", BACKENDS[run.backend], *re.findall(r'"(\w+\.[\w.]+)"', run.key)}
     return {
         "run": run.parameters,
-        "states": states,
-        "code": code,
+        "states": None if isinstance(run.states, TaskSizes) else states_digest(run.problem),
+        "code": code_digest(frozenset(names)),
         "versions": versions(run.backend),
     }
-
-
-@cache
-def states_digest(run):
-    """Return a digest of a run's states: their function may read files."""
-    states = np.asarray(run.states(run.networks[0][1], run.frames))
-    return sha256(repr((states.shape, states.dtype)).encode() + states.tobytes()).hexdigest()
 
 
 versions = cache(package_versions)
 
 
-def modules(run):
-    """Return the names of the modules of a run's functions and classes."""
-    names = set()
-    for text in re.findall(r'"([\w.]+)\.\w+"', run.key):  # may be of a nested class
-        names |= {*accumulate(text.split("."), "{}.{}".format)}
-    return frozenset({"experiments.runs", BACKENDS[run.backend]} | names & sys.modules.keys())
+@cache
+def states_digest(problem):
+    """Return a digest of a problem's states: their function may read files."""
+    states = np.asarray(problem.states(problem.networks[0][1], problem.frames))
+    return sha256(repr((states.shape, states.dtype)).encode() + states.tobytes()).hexdigest()
 
 
 @cache
-def digest(names):
-    """Return a digest of the code of local modules and of all local modules that they import."""
-    found, missing = {}, sorted(names - WITHOUT_EFFECT)
+def code_digest(names):
+    """Return a digest of the local modules in which names are, and of those that they import."""
+    found, missing = {}, {*names}
     while missing:
         name = missing.pop()
-        if name not in found and (module := source(name)):
-            found[name], imported = module
-            missing += imported - WITHOUT_EFFECT
+        if name not in found:
+            found[name], others = code(name)
+            missing |= others
     return sha256(repr(sorted(found.items())).encode()).hexdigest()
 
 
 @cache
-def source(name):
-    """Return the digest of a local module's code and the names it imports; None for other modules.
+def code(name):
+    """Return the code of a local module, "" for any other name, and names that it depends on.
 
     Comments, the class Parameters of main.py and the block below `if __name__ == "__main__"` do not
     count: a run has its own parameters.
     """
-    path = local_file(name)
-    if path is None:
-        return None
-    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    package = name.rpartition(".")[0]
+    path, names = local_file(name), {package} - {""}
+    if path is None or name in WITHOUT_EFFECT:
+        return "", names
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     tree.body = [
         node
         for node in tree.body
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
         and not (name == "main" and getattr(node, "name", None) == "Parameters")
     ]
-    package = name if Path(path).name == "__init__.py" else name.rpartition(".")[0]
-    imported = set()
+    if path.name == "__init__.py":
+        package = name
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            imported |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return sha256(ast.dump(tree).encode()).hexdigest(), imported
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return ast.dump(tree), names
 
 
 def local_file(name):
     """Return the path of a module that is not part of Python or of an installed package, or None."""
-    parent, _, _ = name.rpartition(".")
-    if name in sys.modules:
-        path = getattr(sys.modules[name], "__file__", None)
-    elif parent and Path(local_file(parent) or "").name != "__init__.py":  # a name in a module
-        path = None
-    else:
-        path = getattr(importlib.util.find_spec(name), "origin", None)
-    is_local = path and path.endswith(".py") and not path.startswith(tuple(LIBRARIES))
-    return path if is_local else None
+    paths = [Path(getattr(sys.modules.get(name), "__file__", None) or "")]
+    for folder in sys.path:
+        module = Path(folder, *name.split("."))
+        paths += [module / "__init__.py", module.with_name(f"{module.name}.py")]
+    path = next(filter(Path.is_file, paths), Path())
+    is_library = name.partition(".")[0] in sys.stdlib_module_names
+    is_library |= bool({"site-packages", "dist-packages"} & {*path.parts})
+    return None if is_library or path.suffix != ".py" else path
+
+
+# Executing runs
 
 
 def run_all(runs, store, workers=None, scheduler=None):
@@ -166,18 +159,17 @@ def run_all(runs, store, workers=None, scheduler=None):
     todo.sort(key=lambda run: (-run.net_num * run.frames, loop_key(run)))
     with (
         tqdm(total=len(todo), desc="runs", smoothing=0, disable=None) as bar,
-        client_of(min(workers or sys.maxsize, len(todo)), scheduler) as client,
+        client_of(len(todo), workers, scheduler) as client,
     ):
         # Runs that share a compiled loop prefer one worker, which keeps the last one; idle workers help.
-        workers = cycle(client.scheduler_info(n_workers=-1)["workers"])
-        home = {key: next(workers) for key in dict.fromkeys(map(loop_key, todo))}
-        futures = {}
+        addresses = cycle(client.scheduler_info(n_workers=-1)["workers"])
+        home, futures = defaultdict(lambda: next(addresses)), {}
         for run in todo:
             place = {"workers": home[loop_key(run)], "allow_other_workers": True}
             sent = pickle.dumps(run), identity(run)
             futures[client.submit(execute_pickled, *sent, pure=False, **place)] = run
         for future in as_completed(list(futures)):
-            run, error = futures.pop(future), None
+            run = futures.pop(future)
             if future.status == "finished":
                 store.save(run, future.result())
             elif future.status == "error":
@@ -208,15 +200,12 @@ def execute_pickled(pickled, expected):
             raise RuntimeError(
                 "the worker has other code, data or package versions than this process"
             )
-        try:
-            return execute(run)
-        except SystemExit as end:  # would end the worker
-            raise RuntimeError(f"the run called sys.exit({end.code!r})") from None
+        return execute(run)
 
 
 @contextmanager
-def client_of(workers, scheduler):
-    """Yield a Dask client: of the scheduler's cluster, or of processes of this machine."""
+def client_of(most, workers, scheduler):
+    """Yield a Dask client of the scheduler's cluster, or of up to `most` processes of this machine."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -225,36 +214,18 @@ def client_of(workers, scheduler):
         with Client(scheduler, timeout=10) as client:
             yield client
         return
-    settings = {
-        "distributed.scheduler.worker-saturation": 1.0,  # no run waits at one worker for another
-        "distributed.worker.profile.enabled": False,  # it would take time from what is timed
-    }
-    workers = min(workers, dask.system.CPU_COUNT)
-    local = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
-    cluster = None
+    workers = {"n_workers": min(workers or dask.system.CPU_COUNT, most), "threads_per_worker": 1}
+    others = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
     with ExitStack() as stack:
-        try:
-            with dask.config.set(settings), uninterrupted():
-                try:
-                    cluster = LocalCluster(
-                        n_workers=workers, silence_logs=logging.CRITICAL, **local
-                    )
-                except RuntimeError as error:
-                    raise OSError(f"the worker processes do not start: {error}") from None
-                stack.enter_context(cluster)
-            yield stack.enter_context(Client(cluster))
-        except KeyboardInterrupt:  # Dask would let busy workers finish
-            logging.getLogger("distributed").setLevel(logging.CRITICAL)
-            for nanny in cluster.workers.values() if cluster else ():
-                nanny.auto_restart = False
-            for process in multiprocessing.active_children():
-                process.kill()
-            raise
+        # The profile would take time from what is timed.
+        with dask.config.set({"distributed.worker.profile.enabled": False}), delayed_signals():
+            cluster = stack.enter_context(LocalCluster(**workers, **others))
+        yield stack.enter_context(Client(cluster))
 
 
 @contextmanager
-def uninterrupted():
-    """Delay Ctrl-C and SIGTERM, and block them in threads and processes started here.
+def delayed_signals():
+    """Delay Ctrl-C and SIGTERM, and block them in threads and processes that start meanwhile.
 
     A terminal sends Ctrl-C to every process, and each would print a traceback.
     """
@@ -262,18 +233,15 @@ def uninterrupted():
         yield
         return
     resource_tracker.ensure_running()  # its start would unblock them
-    received, numbers, handlers = [], (signal.SIGINT, signal.SIGTERM), {}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    received, handlers = [], {}
+    for number in (signal.SIGINT, signal.SIGTERM):  # threads that have started still receive them
+        handlers[number] = signal.signal(number, lambda number, frame: received.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     try:
-        with suppress(ValueError):  # only the main thread has handlers
-            for number in numbers:  # NumPy's threads, which started before, still receive them
-                handlers[number] = signal.signal(
-                    number, lambda *signals: received.append(signals[0])
-                )
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number in received[:1]:
             signal.raise_signal(number)
