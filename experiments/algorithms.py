@@ -7,7 +7,8 @@ import numpy as np
 
 from main import DDLO
 
-from .runs import learn, released, samples
+from .execution import learn
+from .runs import released, samples
 
 
 class Supervised(DDLO, compiled=False):
@@ -26,13 +27,13 @@ class Supervised(DDLO, compiled=False):
 
 
 class FrozenAt12000(DDLO, compiled=False):
-    """DDLO that stops learning after 12,000 frames, 60 % of a run."""
+    """DDLO that stops learning after 60 % of the frames: 12,000 of 20,000."""
 
-    last = 12000
+    frames = 20000  # of the run
 
     def decide_and_learn(self, states):
-        """Decide frames (B, S) as DDLO, and learn from those until the last one."""
-        left = max(0, self.last + 1 - self.net.memory_counter)
+        """Decide frames (B, S) as DDLO, and learn from those before it stops."""
+        left = max(0, int(0.6 * self.frames) + 1 - self.net.memory_counter)
         results = super().decide_and_learn(states[:left]), self.decide(states[left:])
         return tuple(map(np.concatenate, zip(*results)))
 

@@ -24,7 +24,8 @@ from ddlo.dnns import BACKENDS
 from ddlo.files import read_archive, write_archive
 from ddlo.report import package_versions
 
-from .runs import TaskSizes, execute
+from .execution import execute
+from .runs import TaskSizes
 
 # Modules that only show results or start runs.
 WITHOUT_EFFECT = {f"ddlo.{name}" for name in ("command_line", "gym_env", "plots", "report")}
@@ -65,8 +66,9 @@ class Store:
 @cache
 def identity(run):
     """Return all that a run's results depend on, as JSON knows it."""
-    # Modules and their functions and classes; TensorFlow and PyTorch are imported where they are used.
-    names = {"experiments.runs", BACKENDS[run.backend], *re.findall(r'"(\w+\.[\w.]+)"', run.key)}
+    # The module of the backend is imported by its name.
+    names = {"experiments.execution", BACKENDS[run.backend]}
+    names |= {*re.findall(r'"(\w+\.[\w.]+)"', run.key)}  # of functions and classes
     return {
         "run": run.parameters,
         "states": None if isinstance(run.states, TaskSizes) else states_digest(run.problem),
