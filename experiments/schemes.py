@@ -7,6 +7,8 @@ ValueError for states of another shape and for an unsupported network.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from .wpmec.network import WPMEC
 # Tasks in one program of a solver: frames share the cost of a call.
 TASKS_OF_A_MILP, TASKS_OF_AN_LP = 150, 2000
 SECONDS_OF_A_FRAME = 60  # limit of a MILP
-MOST_ENUMERATED_TASKS, ENUMERATED_AT_A_TIME = 24, 2**16
+ENUMERATED_AT_A_TIME = 2**16  # decisions
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,8 @@ class Scheme:
 
     def decide(self, network, states, seed=0):
         """Return decisions, int32 (frames, N*M). Raises ValueError if the function returns others."""
-        seeds, states = [seed] if self.is_random else [], np.array(states)
-        states.flags.writeable = False  # it is scored on the same states
-        x = self.function(network, states, *seeds)
+        seeds = [seed] if self.is_random else []
+        x = self.function(network, np.array(states), *seeds)  # a copy: it may change its states
         x = checks.array(self.label, x, shape=(len(states), network.N * network.M))
         return checks.binary(self.label, x).astype(np.int32)
 
@@ -49,21 +50,19 @@ def optimum(network, states):
 
 
 def enumeration(network, states):
-    """Decide optimally by enumerating all 2**(N*M) decisions, at most 24 tasks, to time it."""
+    """Decide optimally by enumerating all 2**(N*M) decisions, to time it."""
     states, tasks = frames(network, states), network.N * network.M
-    if tasks > MOST_ENUMERATED_TASKS:
-        raise ValueError(f"up to {MOST_ENUMERATED_TASKS} tasks are enumerated, got {tasks}")
-    best = np.empty((len(states), tasks), np.int32)
     places = np.arange(tasks)[::-1]  # the first task is the most significant bit
-    for frame, state in enumerate(states):
-        least = np.inf
-        for start in range(0, 2**tasks, ENUMERATED_AT_A_TIME):
-            numbers = np.arange(start, min(2**tasks, start + ENUMERATED_AT_A_TIME))
-            decisions = numbers[:, None] >> places & 1
-            Q = network.compute_Q(state, decisions)
-            if Q.min() < least:
-                least, best[frame] = Q.min(), decisions[Q.argmin()]
-    return best
+
+    def best(state, start):
+        numbers = np.arange(start, min(2**tasks, start + ENUMERATED_AT_A_TIME))
+        decisions = numbers[:, None] >> places & 1
+        Q = network.compute_Q(state, decisions)
+        return Q.min(), decisions[Q.argmin()]
+
+    starts = range(0, 2**tasks, ENUMERATED_AT_A_TIME)
+    found = [min(map(partial(best, state), starts), key=itemgetter(0)) for state in states]
+    return np.stack([decision for _, decision in found])
 
 
 def enumeration_by_user(network, states):
@@ -130,7 +129,7 @@ def random(network, states, seed):
 
 def dual_heuristic(network, states):
     """Decide as `lower_bound` of a JointMUMT or WPMEC does, which puts a price on the shared resource."""
-    return made_for(network, (JointMUMT, WPMEC)).lower_bound(frames(network, states))[1]
+    return made_for(network, JointMUMT, WPMEC).lower_bound(frames(network, states))[1]
 
 
 def equal_split_optimum(network, states):
@@ -159,11 +158,8 @@ def linear_relaxation(network, states):
     return _solved(network, frames(network, states), TASKS_OF_AN_LP, is_integer=False)
 
 
-def _solved(network, task_size, most_tasks, is_integer, first=0):
-    """Decide by solving programs of up to `most_tasks` tasks: int32 (frames, N*M).
-
-    `first` is the number of the first frame, for errors.
-    """
+def _solved(network, task_size, most_tasks, is_integer):
+    """Decide by solving programs of up to `most_tasks` tasks: int32 (frames, N*M)."""
     from scipy import optimize
 
     step = max(1, most_tasks // task_size.shape[1])
@@ -185,9 +181,9 @@ def _solved(network, task_size, most_tasks, is_integer, first=0):
         if solution.success:
             decision[start : start + step] = solution.x[: part.size].reshape(part.shape) > 0.5
         elif len(part) > 1:
-            decision[start : start + step] = _solved(network, part, 1, is_integer, start)
+            decision[start : start + step] = _solved(network, part, 1, is_integer)
         else:
-            raise RuntimeError(f"no optimum of frame {first + start} found: {solution.message}")
+            raise RuntimeError(f"no optimum found: {solution.message}")
     return decision
 
 
@@ -204,27 +200,22 @@ def _program(network, task_size):
     formula = (kind.user_costs, kind.user_utility) == (MUMT.user_costs, MUMT.user_utility)
     if not network.separable or not formula:
         raise ValueError(f"the solvers know the utility of MUMT, not of {kind.__name__}")
-    network.compute_Q(task_size, np.zeros(task_size.shape))  # checks the task sizes
-    costs = network.costs(task_size.astype(float))
+    costs = network.costs(checks.sizes("task_size", task_size))
     offload_energy, local_energy, offload_delay, local_delay = costs.reshape(4, -1)
     users = len(local_delay) // network.M
-
-    def by_user(coefficients):
-        columns = np.arange(len(coefficients))
-        return sparse.csr_array((coefficients, (columns // network.M, columns)))
-
     delays = sparse.eye_array(users)
-    constraints = sparse.block_array(
-        [[by_user(-offload_delay), delays], [by_user(local_delay), delays]], format="csc"
-    )
-    least = np.concatenate([np.zeros(users), by_user(local_delay).sum(axis=1)])
-    return np.concatenate([offload_energy - local_energy, np.ones(users)]), constraints, least
+    tasks = sparse.kron(delays, np.ones((1, network.M)), "csr")  # of each user
+    local = tasks.multiply(local_delay).tocsr()
+    rows = [[tasks.multiply(-offload_delay), delays], [local, delays]]
+    least = np.concatenate([np.zeros(users), local.sum(axis=1)])
+    cost = np.concatenate([offload_energy - local_energy, np.ones(users)])
+    return cost, sparse.block_array(rows, format="csc"), least
 
 
-def made_for(network, kinds):
+def made_for(network, *kinds):
     """Return the network. Raises ValueError if it is not of these classes."""
     if not isinstance(network, kinds):
-        names = " or ".join(kind.__name__ for kind in np.atleast_1d(kinds))
+        names = " or ".join(kind.__name__ for kind in kinds)
         raise ValueError(f"this scheme is for {names}, got {kind_of(network)}")  # noqa: TRY004
     return network
 

@@ -73,8 +73,6 @@ def load_gains(path):
         raise ValueError(f"{path} must have {', '.join(KEYS)}, got {found}")
     try:
         h, mode, rate = (checks.array(key, content[key]) for key in KEYS)
-        if h.ndim == 1:  # one device, whose axis the reader has dropped
-            h, mode = h[:, None], mode.reshape(-1, 1)
         network = WPMEC(h.shape[-1])
         check_states("input_h", h, network)
         checks.array("output_mode", mode, shape=h.shape)
