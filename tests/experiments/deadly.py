@@ -20,10 +20,6 @@ def refuse(network, states):
     raise ValueError("not today")
 
 
-def leave(network, states):
-    raise SystemExit("enough")
-
-
 def wait(network, states, seed):
     """Decide at once with seed 0, else when there is a file `go` in the current folder."""
     while seed and not Path("go").exists():
@@ -33,5 +29,4 @@ def wait(network, states, seed):
 
 DEADLY = released(scheme=Scheme("deadly", kill_worker), frames=50)
 FAILING = released(scheme=Scheme("failing", refuse), frames=50)
-LEAVING = released(scheme=Scheme("leaving", leave), frames=50)
 WAITING = released(scheme=Scheme("waiting", wait, is_random=True), frames=50)

@@ -1,5 +1,6 @@
 """One run: what it is, and what executing it gives."""
 
+import copy
 import inspect
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ from scipy.io import loadmat
 
 import main
 from ddlo.bandwidth import make_network
-from ddlo.candidates import OrderPreserving
+from ddlo.candidates import Flips, OrderPreserving
 from ddlo.data import Data, task_sizes
 from ddlo.scale import Scale
-from experiments.runs import PUBLISHED_SETTING, TaskSizes, execute, released
+from experiments.execution import execute
+from experiments.runs import PUBLISHED_SETTING, TaskSizes, released
 from experiments.schemes import SCHEMES, Scheme, coordinate_descent, random
 from experiments.suite import normalised
 from memory import MemoryDNN
@@ -194,21 +196,29 @@ def test_released_setting():
     assert make_network(run) == MUMT(3, 3)
 
 
-def test_equal_runs():
+CHANGES = [
+    *({"seed": 1}, {"frames": 51}, {"net_num": 4}, {"hidden": (120,)}, {"learning_rate": 0.02}),
+    *({"training_interval": 5}, {"batch_size": 64}, {"memory_size": 512}, {"uplink": 50}),
+    *({"delay_weight": 2}, {"delay_weight": ((1,), (1,), (2,))}, {"bandwidth": "optimal"}),
+    *({"flips": 1}, {"candidates": Flips(0, 1)}, {"recombine": True}, {"beta1": 0.9}),
+    *({"candidates": OrderPreserving(2)}, {"scale": normalised}, {"users": 4}, {"tasks": 4}),
+    *({"scheme": SCHEMES["optimum"]}, {"scheme": SCHEMES["random"]}, {"states": TaskSizes(1, 9)}),
+    *({"network": MUMT(3, 3)}, {"network": MUMT(3, 2)}, {"later": ((0.5, MUMT(3, 3)),)}),
+    *({"network": Priced(2, 1)}, {"network": Priced(2, 1, 2)}, {"network": Priced(1, 2)}),
+    *({"candidates": OrderPreserving(3)}, {"candidates": Flips(0, 1).__call__}),
+]
+
+
+def test_runs_are_equal_if_all_that_defines_them_is():
     weights = np.array([[1.0], [2], [3]])
     equal = [
         (released(), released(uplink=100.0, delay_weight=1.0)),
         (released(delay_weight=weights), released(delay_weight=weights.tolist())),
-        (released(network=MUMT(3, 3)), released(network=MUMT(3, 3))),
-        (released(network=Priced(2, 1)), released(network=Priced(2, 1, factor=1.0))),
-        (released(candidates=OrderPreserving(3)), released(candidates=OrderPreserving(3))),
+        *((released(**change), released(**copy.deepcopy(change))) for change in CHANGES),
     ]
     for one, other in equal:
         assert one == other and hash(one) == hash(other)
-    different = [one for one, _ in equal] + [released(network=MUMT(3, 3, delay_weight=2))]
-    different += [released(network=Priced(2, 1, factor=2)), released(network=Priced(1, 2))]
-    different += [released(candidates=OrderPreserving(2)), released(states=TaskSizes(1, 9))]
-    assert len({*different}) == len(different)
+    assert len({one for one, _ in equal}) == len(equal)
 
 
 def test_functions_without_a_name_are_refused():

@@ -8,7 +8,7 @@ import pytest
 from ddlo.bandwidth import JointMUMT
 from ddlo.enumeration import all_decisions, enumerate_decisions
 from ddlo.network import as_network
-from experiments.runs import counted
+from experiments.execution import counted
 from experiments.schemes import (
     OTHERS,
     SCHEMES,

@@ -37,7 +37,7 @@ def test_published_values():
     gains = 1e-6 * np.array(GAINS.split(), float).reshape(2, 10)
     network, best = WPMEC(10), [[0, 1, 0, 0, 0, 0, 1, 1, 0, 1], [1, 1, 0, 0, 0, 1, 0, 0, 0, 0]]
     assert network.optimum(gains)[1].tolist() == best
-    rate, a = network.computation_rate(gains, best), network.time_allocation(gains, best)[0]
+    rate, (a, _) = 1 / network.compute_Q(gains, best), network.time_allocation(gains, best)
     np.testing.assert_allclose(rate, [1510816.99, 3041691.95], rtol=1e-6)
     np.testing.assert_allclose(a, [0.67103, 0.52173], atol=5e-6)
 
@@ -48,7 +48,7 @@ def test_rate_and_allocation_are_those_of_the_model(N, factor):
     network, gains = WPMEC(N), factor * channel_gains(30, N)
     x = np.random.default_rng(N).integers(0, 2, gains.shape)
     x[:2] = [[0], [1]]
-    rates, (a, tau) = network.computation_rate(gains, x), network.time_allocation(gains, x)
+    rates, (a, tau) = 1 / network.compute_Q(gains, x), network.time_allocation(gains, x)
     assert ((tau > 0) == x).all()
     for i, frame in enumerate(zip(gains, x, [network.weights] * 30)):
         assert rates[i] == pytest.approx(plain_rate(*frame, *plain_allocation(*frame)), rel=1e-9)
@@ -73,7 +73,7 @@ def test_bound_is_close_for_many_devices():
     bound, near, reference = network.reference(gains)
     ratio = bound / network.compute_Q(gains, near)
     assert reference == "lower bound" and ratio.max() <= 1 and ratio.mean() > 0.99
-    with pytest.raises(ValueError, match="up to 12 devices, got 30"):
+    with pytest.raises(ValueError, match="12 devices .* got 30"):
         network.optimum(gains)
 
 
@@ -164,7 +164,7 @@ def test_released_droo_trains_from_its_first_frames_and_leaves_the_last_of_32_ou
 def droo_file(path, N=5, **changes):
     """Write a data set like DROO's, with decisions to offload all; None leaves a key out."""
     gains, mode = channel_gains(300, N), np.ones((300, N))
-    rate = WPMEC(N).computation_rate(gains, changes.get("output_mode", mode)[:, :N])[:, None]
+    rate = 1 / WPMEC(N).compute_Q(gains, changes.get("output_mode", mode)[:, :N])[:, None]
     content = {"input_h": gains, "output_mode": mode, "output_obj": rate} | changes
     savemat(path, {key: value for key, value in content.items() if value is not None})
     return path
@@ -184,25 +184,17 @@ def test_data_of_droo(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "key, value, message",
+    "change, message",
     [
-        ("output_obj", None, "must have input_h, output_mode, output_obj, got input_h"),
-        (
-            "output_obj",
-            np.full((300, 1), 1e6),
-            "bad.mat: output_obj must be the rates of output_mode in bit/s, got 1e.06",
-        ),
-        ("input_h", -channel_gains(300, 5), "bad.mat: gains must be 0"),
-        (
-            "output_mode",
-            np.ones((300, 6)),
-            r"bad.mat: output_mode must have shape \(300, 5\), got \(300, 6\)",
-        ),
+        ({"output_obj": None}, "must have input_h, output_mode, output_obj, got input_h"),
+        ({"output_obj": np.full((300, 1), 1e6)}, "output_obj must be the rates of output_mode"),
+        ({"input_h": -channel_gains(300, 5)}, "gains must be 0"),
+        ({"output_mode": np.ones((300, 6))}, r"output_mode must have shape \(300, 5\)"),
     ],
 )
-def test_bad_data_of_droo_are_refused(tmp_path, key, value, message):
-    with pytest.raises(ValueError, match=message):
-        load_gains(droo_file(tmp_path / "bad.mat", **{key: value}))
+def test_bad_data_of_droo_are_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=f"bad.mat.*{message}"):
+        load_gains(droo_file(tmp_path / "bad.mat", **change))
 
 
 @pytest.mark.slow
@@ -222,9 +214,9 @@ def test_command(tmp_path, monkeypatch, rule):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("--K 0", "K of DDLO"),
-        ("--K 7 --rule DROO --users 5", "K of DROO with 5 devices must be an integer <= 6, got 7"),
-        ("--K 33 --rule KNN --users 5", "<= 32, got 33"),
+        ("--K 0 --samples 20", "net_num must be an integer >= 1, got 0"),
+        ("--K 7 --rule DROO --users 5 --samples 20", "K must be an integer <= 6, got 7"),
+        ("--K 33 --rule KNN --users 5 --samples 20", "K must be an integer <= 32, got 33"),
         ("--users 0", "must be an integer >= 1, got 0"),
         ("--samples 1", "samples must be"),
         ("--frames 0 --samples 20", "frames must be"),
