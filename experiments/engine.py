@@ -158,7 +158,7 @@ def run_all(runs, store, workers=None, scheduler=None):
 
     failed = {}
     # Long runs come first, so that at the end no worker waits for another one.
-    todo.sort(key=lambda run: (-run.net_num * run.frames, loop_key(run)))
+    todo.sort(key=lambda run: (-run.net_num * run.frames, run.compiled.key))
     with (
         tqdm(total=len(todo), desc="runs", smoothing=0, disable=None) as bar,
         client_of(len(todo), workers, scheduler) as client,
@@ -167,7 +167,7 @@ def run_all(runs, store, workers=None, scheduler=None):
         addresses = cycle(client.scheduler_info(n_workers=-1)["workers"])
         home, futures = defaultdict(lambda: next(addresses)), {}
         for run in todo:
-            place = {"workers": home[loop_key(run)], "allow_other_workers": True}
+            place = {"workers": home[run.compiled], "allow_other_workers": True}
             sent = pickle.dumps(run), identity(run)
             futures[client.submit(execute_pickled, *sent, pure=False, **place)] = run
         for future in as_completed(list(futures)):
@@ -182,11 +182,6 @@ def run_all(runs, store, workers=None, scheduler=None):
                 raise OSError("the Dask cluster was lost")
             bar.update()
     return len(todo) - len(failed), failed
-
-
-def loop_key(run):
-    """Return a text that is equal for runs that share a compiled loop."""
-    return run.compiled.key if run.learns else run.key
 
 
 def execute_pickled(pickled, expected):

@@ -66,10 +66,6 @@ class WPMEC(Network, compiled=True):
         Q = self.utility(self.costs(gains), decision, np)
         return float(Q) if Q.ndim == 0 else Q
 
-    def computation_rate(self, gains, decision):
-        """Return R in bit/s; takes arguments and raises errors as `compute_Q`."""
-        return 1 / self.compute_Q(gains, decision)
-
     def time_allocation(self, gains, decision):
         """Return the best a (...) and tau (..., N); takes arguments and raises errors as `compute_Q`."""
         gains, decision = self.checked(gains, decision)
@@ -110,9 +106,7 @@ class WPMEC(Network, compiled=True):
         (N,). Raises ValueError for more than 12 devices, or gains as in `compute_Q`.
         """
         if self.N > ENUMERATED_TASKS:
-            raise ValueError(
-                f"decisions are enumerated for up to {ENUMERATED_TASKS} devices, got {self.N}"
-            )
+            raise ValueError(f"up to {ENUMERATED_TASKS} devices are enumerated, got {self.N}")
         return in_blocks(self._best_of_all, self.check_state(gains), BLOCK)
 
     def _best_of_all(self, gains):
