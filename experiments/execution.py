@@ -138,7 +138,7 @@ def learn(run, data, index):
     with warnings.catch_warnings():
         if run.change is not None:  # states after it may be far from the scale
             warnings.simplefilter("ignore")
-        for (ddlo.network, part), loop in zip(run.parts(), loops):
+        for (part, ddlo.network), loop in zip(run.networks, loops):
             history, lap = timed(run_frames, loop, ddlo, data, index[part], quiet=True)
             histories.append(history)
             seconds += lap

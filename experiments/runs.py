@@ -88,16 +88,11 @@ class Run(Parameters):
 
     @property
     def networks(self):
-        """The networks in turn: pairs (fraction of the frames at which it begins, network)."""
+        """The networks in turn: pairs (slice of the frames in which it is used, network)."""
         first = make_network(self) if self.network is None else self.network
-        return [(begin, as_network(network)) for begin, network in ((0, first), *self.later)]
-
-    def parts(self):
-        """Return each network with the slice of the frames for which it is used."""
-        begins = [int(begin * self.frames) for begin, _ in self.networks] + [self.frames]
-        return [
-            (network, slice(*ends)) for (_, network), ends in zip(self.networks, pairwise(begins))
-        ]
+        fractions, networks = zip((0, first), *self.later)
+        ends = pairwise(int(fraction * self.frames) for fraction in (*fractions, 1))
+        return [(slice(*part), as_network(network)) for part, network in zip(ends, networks)]
 
     @property
     def problem(self):
@@ -187,7 +182,7 @@ def samples(run):
 
     Without an optimum or a bound, gain_min is None.
     """
-    (network, _), *later = run.parts()
+    (_, network), *later = run.networks
     is_published = run == replace(released().problem, frames=run.frames)
     path = PUBLISHED_DATA if is_published else run.data  # its optima would take seconds
     if path and not later:
@@ -195,7 +190,7 @@ def samples(run):
     states = Data.load(path, network).states if path else run.states(network, run.frames)
     states = check_states("states", states, network)
     gain_min, index = np.full(len(states), np.nan), Data(states).time_frames(run.frames)[0]
-    for network, part in run.parts():
+    for part, network in run.networks:
         used = np.unique(index[part])
         if not np.isnan(gain_min[used]).all():
             raise ValueError("two networks in turn need other samples each: at least one per frame")

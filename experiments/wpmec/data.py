@@ -67,10 +67,6 @@ def load_gains(path):
     reach.
     """
     path, content = Path(path), read_mat(path)
-    missing = [key for key in KEYS if key not in content]
-    if missing:
-        found = checks.shortened(", ".join(content)) or "nothing"
-        raise ValueError(f"{path} must have {', '.join(KEYS)}, got {found}")
     try:
         h, mode, rate = (checks.array(key, content[key]) for key in KEYS)
         network = WPMEC(h.shape[-1])
@@ -80,8 +76,8 @@ def load_gains(path):
         Q = network.compute_Q(h, mode)
         is_reached = np.isclose(rate, 1 / Q, rtol=DIGITS, atol=0)
         checks.every("output_obj", rate, is_reached, "the rates of output_mode in bit/s")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} must have DROO's {', '.join(KEYS)}: {error}") from error
     if network.N > ENUMERATED_TASKS:
         return network, Data(h, Q, "best known utility")
     data = Data.generate(network, states=h)

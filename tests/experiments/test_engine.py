@@ -26,7 +26,6 @@ from MUMT import MUMT
 
 from ..conftest import ROOT
 from .deadly import DEADLY, FAILING, WAITING
-from .made import result_of
 from .test_runs import SHORT, assert_same
 
 RANDOM = [released(scheme=SCHEMES["random"], frames=50, seed=seed) for seed in range(3)]
@@ -38,17 +37,6 @@ def is_in(store, *runs):
 
 
 # The store
-
-
-def test_store_finds_a_run_again(tmp_path):
-    store, made = Store(tmp_path / "runs"), result_of(SHORT)
-    assert store.load(SHORT) is None
-    store.save(SHORT, made)
-    other = Store(tmp_path / "runs")
-    for same in (replace(SHORT), replace(SHORT, uplink=100.0)):
-        metrics, curves = other.load(same)
-        assert metrics == made[0]
-        assert_same((metrics, curves), made)
 
 
 def test_run_on_other_data_is_not_found(tmp_path):

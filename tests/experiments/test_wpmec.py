@@ -12,7 +12,6 @@ from ddlo.candidates import OrderPreserving, threshold
 from ddlo.enumeration import enumerate_decisions
 from ddlo.loop import compile_loop, fast_loop
 from experiments.wpmec import __main__ as command_module
-from experiments.wpmec import data as wpmec_data
 from experiments.wpmec.data import channel_gains, load_gains
 from experiments.wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving, ReleasedDROO
 from experiments.wpmec.network import WPMEC
@@ -114,7 +113,7 @@ def test_weights_are_checked_and_copied():
     weights = np.ones(2)
     network = WPMEC(2, weights)
     weights[:] = 5
-    assert (network.weights == 1).all() and (wpmec_data.swapped(network).weights == 1.5).all()
+    assert (network.weights == 1).all()
 
 
 def test_gains_fit_the_channel_model():
@@ -122,8 +121,6 @@ def test_gains_fit_the_channel_model():
     mean = 4.11 * (3e8 / (4 * np.pi * 915e6 * (2.8 + np.arange(10) / 3))) ** 2.8
     np.testing.assert_allclose(gains.mean(axis=0), mean, rtol=0.02)
     np.testing.assert_allclose(gains.std(axis=0), mean, rtol=0.03)  # exponential
-    off = wpmec_data.gains_with_devices_off(WPMEC(10), 1000) == 0
-    assert off[600:750, 2].all() and off[650:700, 7].all() and off.sum() == 200
 
 
 def test_number_of_candidates_adapts():
@@ -186,7 +183,7 @@ def test_data_of_droo(tmp_path, capsys):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"output_obj": None}, "must have input_h, output_mode, output_obj, got input_h"),
+        ({"output_obj": None}, "must have .*input_h, output_mode, output_obj"),
         ({"output_obj": np.full((300, 1), 1e6)}, "output_obj must be the rates of output_mode"),
         ({"input_h": -channel_gains(300, 5)}, "gains must be 0"),
         ({"output_mode": np.ones((300, 6))}, r"output_mode must have shape \(300, 5\)"),
