@@ -18,8 +18,8 @@ from ddlo.command_line import command_line
 from ddlo.files import output_folder, write_json
 from ddlo.plots import new_figure, save, styled
 from ddlo.report import versions, versions_text
+from experiments.execution import machine
 from experiments.plots import log_axis
-from experiments.runs import machine
 from experiments.tables import markdown_table
 
 from .parts import GROWTH, PARTS

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 from ddlo.checkpoint import make_net
 from ddlo.data import task_sizes
 from ddlo.loop import compile_loop, run_frames
-from experiments.runs import released, samples, timed
+from experiments.execution import timed
+from experiments.runs import released, samples
 from main import DDLO
 from MUMT import MUMT
 
@@ -40,7 +41,7 @@ def measured(repeats, **changes):
     """Measure compiled runs; return the row, the history, the DDLO and the states of its samples."""
     run = released(**changes)
     data, ((_, network),) = samples(run.problem), run.networks
-    # Not experiments.runs.build: there TensorFlow uses a single core.
+    # Not experiments.execution.build: there TensorFlow uses a single core.
     ddlo = DDLO(make_net(run, network, data.training), network)
     net, loop, (index, tests) = ddlo.net, compile_loop(ddlo), data.time_frames(run.frames)
 
