@@ -60,12 +60,12 @@ class Store:
         return None
 
 
-# What results depend on
+# Identity
 
 
 @cache
 def identity(run):
-    """Return all that a run's results depend on, as JSON knows it."""
+    """Return everything that a run's results depend on, as JSON values."""
     # The module of the backend is imported by its name.
     names = {"experiments.execution", BACKENDS[run.backend]}
     names |= {*re.findall(r'"(\w+\.[\w.]+)"', run.key)}  # of functions and classes
@@ -140,7 +140,7 @@ def local_file(name):
     return None if is_library or path.suffix != ".py" else path
 
 
-# Executing runs
+# Execution
 
 
 def run_all(runs, store, workers=None, scheduler=None):

@@ -1,4 +1,4 @@
-"""Executing a run: what it measures, and the loops that runs share."""
+"""Execution of a run: its metrics and curves, and the compiled loops that runs share."""
 
 import copy
 import os
@@ -19,7 +19,7 @@ from .runs import make_ddlo, samples
 
 # Test frames that are timed one by one, at most for these seconds, and as a block; training steps.
 TIMED_FRAMES, TIMED_SECONDS, TIMED_BLOCK, TIMED_STEPS = 100, 0.5, 1000, 30
-RECOVERY = 100  # frames whose mean gain ratio tells whether it has recovered from a change
+RECOVERY = 100  # frames whose mean gain ratio shows a recovery from a change
 
 
 def execute(run):

@@ -1,4 +1,4 @@
-"""What a run of an experiment is: DDLO, or a scheme to compare it with, on a network; and its data."""
+"""A run of an experiment: DDLO, or a scheme to compare it with, on a network; and its data."""
 
 import copy
 import json
@@ -115,7 +115,7 @@ class Run(Parameters):
 
     @cached_property
     def parameters(self):
-        """All that defines the run except code and versions, as JSON knows it, by name.
+        """All that defines the run except code and versions: JSON values by name.
 
         Raises ValueError for a function that a module and a name do not identify, OSError if there is no
         data set.
@@ -161,7 +161,7 @@ def released(**changes):
 
 
 def describe(value):
-    """Return a value that JSON does not know as others; an object as what pickle saves of it.
+    """Return a value as types that JSON has: an object as its classes and the state for pickle.
 
     Raises ValueError for a function that a module and a name do not identify, such as a lambda.
     """

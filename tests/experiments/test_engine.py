@@ -1,4 +1,4 @@
-"""Many runs: how a finished one is found again, and that all are done whatever happens to some."""
+"""Many runs: the store, failing runs, clusters and interruption."""
 
 import logging
 import os

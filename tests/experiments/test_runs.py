@@ -1,4 +1,4 @@
-"""One run: what it is, and what executing it gives."""
+"""One run: its parameters and its results."""
 
 import copy
 import inspect
