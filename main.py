@@ -89,7 +89,7 @@ class DDLO(Compilable, compiled=True):
 
     def decide(self, states):
         """Decide frames (B, S), or one (S,), without learning; return k (B,) and x* (B, N*M)."""
-        step = max(1, FRAMES_PER_CALL // self.net.users)
+        step = max(1, FRAMES_PER_CALL // self.net.users)  # shared DNNs see each user as a frame
         return in_blocks(self.decide_block, self.network.check_state(states), step)
 
     def decide_block(self, states):
@@ -97,6 +97,7 @@ class DDLO(Compilable, compiled=True):
         candidates = self.net.decode(self.net.inputs(self.network, states)).astype(float)  # 1
         costs = self.network.costs(states)
         candidates = self.network.allowed(costs, candidates, np)
+        # compute_Q takes states; where there is a utility, it takes their costs.
         k, x = self.pick(states if self.network.scored_by_Q else costs, candidates)  # 2
         return k, x.astype(np.int32)
 

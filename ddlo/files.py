@@ -217,7 +217,5 @@ def parse_sizes(line, tasks, number):
 
 def _number(text):
     with suppress(ValueError):
-        if (
-            text.isascii() and "_" not in text
-        ):  # Python also reads 1_000 and digits of other scripts
-            return float(text)
+        # Python also reads 1_000 and digits of other scripts.
+        return float(text) if text.isascii() and "_" not in text else None

@@ -1,6 +1,5 @@
 """The report of a run: numbers, versions, and training costs for TensorBoard."""
 
-import functools
 import json
 import os
 import platform
@@ -160,25 +159,3 @@ def commit():
         return subprocess.check_output(command, **options).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def log_costs(folder, costs, steps):
-    """Write training costs (training steps, K) for TensorBoard, after the first `steps` steps."""
-    from ddlo.backend import tf
-
-    # tf.summary.scalar would need the tensorboard package only to write.
-    plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-    metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
-    writer = _log_writer(Path(folder).resolve())
-    with writer.as_default():
-        for i, k in np.ndindex(costs.shape):
-            name = f"training cost/DNN {k + 1}"
-            tf.summary.write(name, costs[i, k], step=steps + i + 1, metadata=metadata)
-    writer.flush()
-
-
-@functools.cache
-def _log_writer(folder):
-    from ddlo.backend import tf
-
-    return tf.summary.create_file_writer(str(folder))

@@ -20,9 +20,9 @@ from ddlo import checks
 from ddlo.command_line import command_line
 from ddlo.data import Data
 from ddlo.files import output_folder
-from main import Parameters
 from MUMT import MUMT
 
+from .runs import PUBLISHED_DATA
 from .tables import interval, markdown_table
 
 AGENTS = ("PPO", "A2C", "DQN")
@@ -64,7 +64,7 @@ def train(agent, frames, rate, seed):
 
     torch.set_num_threads(1)
     network = MUMT(3, 3)
-    data = Data.load(Parameters.data, network)
+    data = Data.load(PUBLISHED_DATA, network)
     split = len(data.states) - TESTS
 
     def environment():

@@ -55,8 +55,9 @@ class Store:
         """Return the metrics and curves of a run, or None if it is not stored."""
         archive = read_archive(self.path(run), "a finished run")
         with suppress(FileNotFoundError, ValueError), archive as (arrays, text):
-            curves = {name: arrays[name] for name in arrays.keys() - {"run", "metrics"}}
-            return text("metrics"), curves
+            if text("run") == identity(run):  # else a copy of another file
+                curves = {name: arrays[name] for name in arrays.keys() - {"run", "metrics"}}
+                return text("metrics"), curves
         return None
 
 

@@ -52,6 +52,13 @@ def test_run_on_other_data_is_not_found(tmp_path):
     assert execute(run)[0]["mean_utility"] != before[0]["mean_utility"]
 
 
+def test_file_of_another_run_is_not_taken(tmp_path):
+    store = Store(tmp_path)
+    store.save(SHORT, MADE)
+    shutil.copy(store.path(SHORT), store.path(RANDOM[0]))
+    assert is_in(store, SHORT, RANDOM[0]) == [True, False]
+
+
 @pytest.mark.parametrize("end", [0, -30])
 def test_damaged_file_is_executed_again(tmp_path, end):
     store = Store(tmp_path)
