@@ -38,7 +38,7 @@ class Parameters(Resumable, Constants):
     uplink: float = 100  # uplink of the cell, Mbit/s
 
     # DDLO as in the paper.
-    frames: int = 20000  # time frames; the last fifth is the test, in which learning continues
+    frames: int = 20000  # time frames; learning continues in the test, the last fifth of them
     net_num: int = 3  # K, parallel DNNs
     hidden: tuple[int, ...] = (120, 80)  # neurons in each hidden layer; one tuple per DNN in Python
     learning_rate: float = 0.01  # of Adam
