@@ -130,7 +130,7 @@ class MUMT(Network, compiled=True):
         Q = self.utility(self.costs(task_size), decision, np)
         return float(Q) if Q.ndim == 0 else Q
 
-    # What else there is to know of a decision: not in the paper
+    # Bandwidth, energy and delay of a decision: not in the paper
 
     def bandwidth_allocation(self, task_size, decision):
         """Return each user's bandwidth, MB/s, (..., N): 0 without offloading. Raises as `compute_Q`."""
@@ -208,6 +208,8 @@ class MUMT(Network, compiled=True):
 
     def __setattr__(self, name, value):
         name = SYMBOLS.get(name, name)
+        if name in ("N", "M") and name in vars(self):  # compiled code depends on them
+            raise AttributeError(f"{name} of a network is fixed: make a new one")
         if name in SYMBOLS.values():
             value = self.check_constant(name, value)
         super().__setattr__(name, value)

@@ -23,7 +23,7 @@ FAR = 150  # inputs of a greater magnitude need another scale
 # Parameters that are saved as numbers; those of main.py with the same names, all but beta1, set them.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change, because the DNNs, the memory and compiled code depend on them.
-FIXED = ("net", "net_num", "memory_size", "beta1", "shared", "backend")
+FIXED = ("net", "layers", "net_num", "memory_size", "beta1", "shared", "backend")
 
 
 class MemoryDNN(Compilable, compiled=True):
@@ -69,7 +69,7 @@ class MemoryDNN(Compilable, compiled=True):
         backend="tensorflow",
     ):
         self.net_num = checks.integer("net_num", net_num)
-        self.layers, self.net = check_layers(net, self.net_num), list(net)
+        self.layers, self.net = check_layers(net, self.net_num), copy.deepcopy(list(net))
         self.backend = checks.choice("backend", backend, BACKENDS)
         self.learning_rate, self.training_interval = learning_rate, training_interval
         self.batch_size, self.memory_size = batch_size, checks.integer("memory_size", memory_size)

@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Without this each process takes all memory of a GPU, and a suite runs several.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Autotuning may pick another matrix product in each compilation; without it the compiled loop trains as
-# `learn` does, to the last bit, also on a GPU.
+# `learn` does, to the last bit, also on a GPU, unless a user sets XLA_FLAGS.
 os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
 with quiet_stderr():
     import tensorflow as tf
@@ -75,7 +75,14 @@ def gradients(function, weights):
 def compiled(function):
     """Return a function of tensors or NumPy arrays compiled by XLA."""
     _compile_quietly()
-    return tf.function(function, jit_compile=True, autograph=False)
+    fast = tf.function(function, jit_compile=True, autograph=False)
+
+    def call(*arguments):
+        if tf.config.functions_run_eagerly():  # then TensorFlow passes NumPy arrays on
+            arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        return fast(*arguments)
+
+    return call
 
 
 @functools.cache

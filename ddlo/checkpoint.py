@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ddlo import checks
-from ddlo.candidates import Flips, describe_rule
+from ddlo.candidates import Flips, describe_rule, threshold
 from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
@@ -75,7 +75,7 @@ def saved_parameters(path, kind):
             rule.pop("users", None)  # those of the rule: main.py has its own
             saved |= model | rule
             saved |= {"hidden": hidden(model["net"]), "shared": bool(model.get("shared"))}
-        convert = {"data": Path, "hidden": tuple}
+        convert = {"data": lambda path: path and Path(path), "hidden": tuple}
         saved |= {name: convert[name](saved[name]) for name in convert.keys() & saved.keys()}
     return {each.name: saved[each.name] for each in fields(kind) if each.name in saved}
 
@@ -96,6 +96,8 @@ def saved_run(path):
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         checks.text("the network's class", saved["network"]["class"])
+        if not isinstance(saved["recombine"], bool):
+            raise ValueError("recombine must be true or false")  # noqa: TRY004
     except Exception as error:  # a damaged file can raise almost anything
         raise ValueError(f"{path} is not from main.py: {checks.shortened(error)}") from error
     return saved
@@ -120,11 +122,14 @@ def make_net(parameters, network, training, candidates=None):
             shared=shared,
             backend=p.backend,
         )
-    net = MemoryDNN.load(path, candidates, None if p.shared else network.scale, p.backend)
+    scale = None if p.shared else network.scale
+    net = MemoryDNN.load(path, candidates and threshold, scale, p.backend)  # a rule for its users
     if net.shared not in (None, network.N):
         net = net.for_users(network.N)
     check_fit(net, network)
-    if candidates is None and (isinstance(net.candidates, Flips) or p.flips or p.user_flips):
+    if candidates:
+        net.candidates = candidates
+    elif isinstance(net.candidates, Flips) or p.flips or p.user_flips:
         net.candidates = flips
     for name in numbers.keys() - FIXED:
         setattr(net, name, numbers[name])
@@ -179,8 +184,8 @@ class Checkpoint:
                 return
             saved, done = text("run"), (content["chosen"], content["decision"])
         for name, new in self.run.items():
-            if name != "parameters" and saved[name] != new:
-                old, new = map(checks.shortened, (saved[name], new))
+            if name != "parameters" and saved.get(name) != new:
+                old, new = map(checks.shortened, (saved.get(name), new))
                 raise ValueError(f"the run in {path} has another {name}: {old}, got {new}")
         self.path, self.done = npz_path(path), done
 

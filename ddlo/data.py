@@ -47,6 +47,8 @@ class Data(NamedTuple):
         gain_min may be missing or None; the default reference is "optimum". Raises ValueError.
         """
         parts = data if isinstance(data, tuple) else (data,)
+        if not 1 <= len(parts) <= 4:
+            raise ValueError(f"data must be (states, gain_min), got {len(parts)} parts")
         states, gain_min, reference = (*parts, None, None)[:3]
         states = check_states("states", states, as_network(network))
         if gain_min is None:
@@ -215,16 +217,17 @@ def checked(content, network):
     gain_mode = checks.array("gain_mode", gain_mode, shape=shape)
     gain_mode = checks.binary("gain_mode", gain_mode).astype(np.int32)
     reference = checks.text("reference", content.get("reference", "optimum"))
-    expected = network.compute_Q(states, gain_mode)
+    expected, meaning = network.compute_Q(states, gain_mode), "the utility of its gain_mode"
     if reference not in ("optimum", "best known utility"):
         some = slice(None, None, max(1, len(states) // 100))  # all would take seconds
         expected = np.minimum(gain_min, expected)
         expected[some], _, found = network.reference(states[some])
         if reference != found:
             raise ValueError(f"reference must be {found}, got {reference}")
+        meaning = f"the {reference}"
     for i in np.flatnonzero(~np.isclose(gain_min, expected, rtol=ROUNDING, atol=0)):
-        wrong = f"gain_min of sample {i} must be {expected[i]}, the {reference}, got {gain_min[i]}"
-        raise ValueError(f"{wrong}: it is damaged or for a network with other constants")
+        wrong = f"gain_min of sample {i} must be {expected[i]}, {meaning}, got {gain_min[i]}"
+        raise ValueError(f"{wrong}: the file is damaged or for a network with other constants")
     return Data(states, expected, reference, gain_mode)
 
 

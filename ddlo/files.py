@@ -36,13 +36,21 @@ def output_folder(out=None):
     try:
         folder.mkdir(parents=True)
         yield folder
-        for file in list(folder.iterdir()):
-            os.replace(file, out / file.name)
+        try:
+            _move(folder, out)
+        except KeyboardInterrupt:  # old and new files must not mix
+            _move(folder, out)
+            raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for each in new:
             with suppress(OSError):
                 each.rmdir()  # only if it is empty
+
+
+def _move(folder, out):
+    for file in list(folder.iterdir()):
+        os.replace(file, out / file.name)
 
 
 def _living(out):

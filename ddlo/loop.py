@@ -114,14 +114,18 @@ def compile_loop(ddlo):
 
     A block is the frames between two training steps. One call does up to `most` blocks, because a call
     into TensorFlow takes longer than a block. The network may be replaced by one with other `costs`,
-    and lr changed; with another training_interval, batch_size or candidate rule frames run one block at a
-    time.
+    and lr changed; with other settings frames run one block at a time.
     """
     from ddlo.backend import compiled, tf, tnp
 
     net, interval = ddlo.net, ddlo.net.training_interval
-    fixed, n_in, n_out = (interval, net.batch_size, net.candidates), net.n_in, net.n_out
+    n_in, n_out = net.n_in, net.n_out
     most = max(1, FRAMES_PER_CALL // interval)
+
+    def settings():
+        return net.training_interval, net.batch_size, net.candidates, ddlo.recombine
+
+    fixed = settings()
 
     @compiled
     def run_blocks(blocks, rate, h, costs, rows, sample_index, memory, state):
@@ -171,7 +175,7 @@ def compile_loop(ddlo):
     def loop(states):
         states = np.atleast_2d(ddlo.network.check_state(states))
         results = [ddlo.decide_and_learn(states[:0])]
-        as_compiled = (net.training_interval, net.batch_size, net.candidates) == fixed
+        as_compiled = settings() == fixed
         while len(states):
             due, now = net.frames_to_training, net.training_interval
             if as_compiled and due == interval <= len(states):

@@ -86,7 +86,9 @@ class Network(Compilable):
     def user_features(self, state):
         """Return what shared DNNs see of each user: (..., N, F) for states (..., S)."""
         if not self.has_task_sizes:
-            raise ValueError(f"shared DNNs need user_features of {kind_of(self)}")
+            raise ValueError(
+                f"shared DNNs need user_features, which {kind_of(self)} does not define"
+            )
         return np.reshape(state, (*np.shape(state)[:-1], self.N, self.M))
 
     def energy_and_delays(self, state, decision):
@@ -144,7 +146,7 @@ def check_fit(net, network, recombine=False):
     if entries not in ((), sizes[:1]):
         raise ValueError(f"scale must have an entry per input, {sizes[0]}, got {entries[0]}")
     if recombine and (network.scored_by_Q or type(network).recombine is Network.recombine):
-        raise ValueError(f"recombine of {kind_of(network)} needs its methods utility and recombine")
+        raise ValueError(f"to recombine, {kind_of(network)} needs utility and recombine")
 
 
 def layer_ends(network, shared=None):
@@ -223,7 +225,7 @@ def check_network(network, state):
         alone = score(state[0], decision[2, 0])
     except Exception as error:  # whatever a user's function raises
         raise ValueError(
-            f"{name} fails: {checks.shortened(error)}. The last axis of states and decisions holds one "
+            f"{name} fails: {checks.quoted(error)}. The last axis of states and decisions holds one "
             "frame, all others broadcast; ddlo.network.one_frame adapts a function of one frame"
         ) from error
     costs, x = network.costs(state), decision.astype(float)

@@ -1,4 +1,4 @@
-"""The report of a run: numbers, versions, and training costs for TensorBoard."""
+"""The report of a run: numbers and versions."""
 
 import json
 import os

@@ -27,7 +27,7 @@ from .tables import interval, markdown_table
 
 AGENTS = ("PPO", "A2C", "DQN")
 TESTS = 4000  # the last samples; no agent learns from them
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # learning rates to try
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # learning rates to try
 TUNING_SEED = 1000  # not one of the seeds of the results
 
 

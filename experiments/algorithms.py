@@ -12,7 +12,7 @@ from .runs import released, samples
 
 
 class Supervised(DDLO, compiled=False):
-    """DDLO whose DNNs learn optimal decisions, not the best candidates: what they could learn at best.
+    """DDLO whose DNNs learn optimal decisions, not the best candidates: an upper limit on learning.
 
     The network must know its optimum.
     """

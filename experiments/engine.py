@@ -217,7 +217,10 @@ def client_of(most, workers, scheduler):
     with ExitStack() as stack:
         # The profile would take time from what is timed.
         with dask.config.set({"distributed.worker.profile.enabled": False}), delayed_signals():
-            cluster = stack.enter_context(LocalCluster(**workers, **others))
+            try:
+                cluster = stack.enter_context(LocalCluster(**workers, **others))
+            except RuntimeError as error:
+                raise OSError(f"the worker processes do not start: {error}") from None
         yield stack.enter_context(Client(cluster))
 
 

@@ -82,13 +82,17 @@ def run_suite(
             make_ddlo(run)  # refuses bad parameters
     store = Store(RUNS)
     with output_folder(out) as folder:
-        done, failed = run_all(runs, store, processes, scheduler)
+        try:
+            done, failed = run_all(runs, store, processes, scheduler)
+        except KeyboardInterrupt:
+            print(f"finished runs are in {RUNS}/; the next suite resumes there")
+            raise
         if len(failed) == len(runs):
             raise ValueError(f"all {len(failed)} runs failed")
         results = failed | {run: store.load(run)[0] for run in runs if run not in failed}
         about = (
             f"From `{command()}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that "
-            "learns or is random."
+            "learns or is random, and more of a single DNN where a table says so."
         )
         table = write_results(folder, experiments, suite, results, store, about)
     before = len(runs) - len(failed) - done
@@ -112,7 +116,7 @@ def write_results(folder, experiments, suite, results, store, about):
             continue
 
         def curves(array, name=name):
-            """Return an array of `runs.execute` of all seeds, by the labels of what learns."""
+            """Return an array of `execution.execute` of all seeds, by the labels of what learns."""
             found = {}
             for label, _, runs in suite[name]:
                 done = [run for run in runs if run.learns and not isinstance(results[run], str)]

@@ -186,7 +186,7 @@ def dots(rows, curves):
         style = style | {"fillstyle": ("full", "none")[k % 2]}
         intervals(axes, group, -group.label.map(labels.index), label=value, **style)
     gain_ratio_axis(axes.xaxis)
-    legend(figure, axes, title=None if value in STYLES else rows.attrs["across"])
+    legend(figure, axes, title=None if rows.value.isin(STYLES).all() else rows.attrs["across"])
     return figure, rows
 
 

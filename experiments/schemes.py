@@ -50,8 +50,9 @@ def optimum(network, states):
 
 
 def enumeration(network, states):
-    """Decide optimally by enumerating all 2**(N*M) decisions, to time it."""
+    """Decide optimally by enumerating all 2**(N*M) decisions, at most 2**24, to time it."""
     states, tasks = frames(network, states), network.N * network.M
+    checks.integer("N*M", tasks, high=24)
     places = np.arange(tasks)[::-1]  # the first task is the most significant bit
 
     def best(state, start):

@@ -34,7 +34,7 @@ def table(suite, results):
 
     `results` maps a run to its metrics or to its error, a text. Columns are experiment, label,
     value, seed, is_released (whether all but seed and frames are published values), frames, the metrics
-    of `runs.execute`, and error.
+    of `execution.execute`, and error.
     """
     lines = []
     for name, rows in suite.items():

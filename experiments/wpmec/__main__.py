@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ddlo import checks
 from ddlo.candidates import NearestNeighbours, OrderPreserving
 from ddlo.command_line import command_line
 from ddlo.data import Data
@@ -42,8 +43,8 @@ def main(options):
     """
     o = options
     network, data = (WPMEC(o.users), None) if o.data is None else load_gains(o.data)
-    most = {"DROO": network.N + 1, "KNN": 2**network.N}.get(o.rule, 10)
-    K = min(10, most) if o.K is None else o.K
+    most = {"DROO": network.N + 1, "KNN": 2**network.N}.get(o.rule, checks.INT32)
+    K = checks.integer("K", min(10, most) if o.K is None else o.K, high=most)
     if data is None:
         data = Data.generate(network, states=channel_gains(o.samples, o.users, o.seed))
     candidates = {

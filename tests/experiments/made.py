@@ -1,4 +1,4 @@
-"""Made-up results of runs, in no time: metrics and curves as `runs.execute` returns them."""
+"""Made-up results of runs, in no time: metrics and curves as `execution.execute` returns them."""
 
 import zlib
 

@@ -211,7 +211,7 @@ def test_command(tmp_path, monkeypatch, rule):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("--K 0 --samples 20", "net_num must be an integer >= 1, got 0"),
+        ("--K 0 --samples 20", "K must be an integer >= 1, got 0"),
         ("--K 7 --rule DROO --users 5 --samples 20", "K must be an integer <= 6, got 7"),
         ("--K 33 --rule KNN --users 5 --samples 20", "K must be an integer <= 32, got 33"),
         ("--users 0", "must be an integer >= 1, got 0"),

@@ -175,6 +175,7 @@ def test_parameters_of_another_program_are_refused(model, tmp_path):
     network = saved["network"]
     for content, word in [
         (saved | {"network": None}, "is not from main.py"),
+        (saved | {"recombine": 1}, "recombine"),
         (saved | {"network": network | {"delay_weight": "2"}}, "delay_weight"),
         (saved | {"network": network | {"speed": 2}}, "speed"),
         (saved | {"network": {"class": "JointMUMT"}}, "'N' and 'M'"),
