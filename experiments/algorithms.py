@@ -26,7 +26,7 @@ class Supervised(DDLO, compiled=False):
         return tuple(map(np.concatenate, zip(*results)))
 
 
-class FrozenAt12000(DDLO, compiled=False):
+class FrozenAt60Percent(DDLO, compiled=False):
     """DDLO that stops learning after 60 % of the frames: 12,000 of 20,000."""
 
     frames = 20000  # of the run

@@ -19,6 +19,7 @@ from ddlo.network import Network, as_network, check_network
 from main import DDLO, Parameters
 from MUMT import Constants
 
+UTILITIES = "candidates_per_frame"  # the metric: utilities evaluated per frame
 SAMPLES = 20000  # states, unless a run loads or makes others
 PUBLISHED_DATA = Path(__file__).parents[1] / "data/MUMT_data_3X3.mat"
 # Parameters that do not change what a run finds.

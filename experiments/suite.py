@@ -15,10 +15,11 @@ from ddlo.scale import Scale
 from MUMT import MUMT
 
 from . import plots
-from .algorithms import FrozenAt12000, Supervised, TrainedOnThreeUsers
+from .algorithms import FrozenAt60Percent, Supervised, TrainedOnThreeUsers
 from .runs import (
     NETWORK,
     PUBLISHED_SETTING,
+    UTILITIES,
     TaskSizes,
     normalised,
     released,
@@ -31,14 +32,11 @@ from .wpmec.droo import AdaptiveDROO, AdaptiveOrderPreserving, ReleasedDROO
 from .wpmec.network import WPMEC
 
 GAIN = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")
-UTILITIES = "candidates_per_frame"
 TIMES = ("ms_per_frame", "ms_per_frame_batched")
 BUDGET = ("mean_gain_ratio", UTILITIES, "ms_per_utility")
 # With one DNN, which learns from its own decisions only, seeds differ the most.
 ONE_DNN = dict.fromkeys(("K = 1", "DDLO, K = 1"), 5)
 COSTS = (UTILITIES, "ms_per_frame", "ms_per_training_step", "loop_seconds")
-
-
 QUICK_ROWS = 6  # of each experiment, or a few more, with --quick
 
 
@@ -430,7 +428,7 @@ def changes():
     """Return DDLO on a MUMT that changes at 60 % of the frames: the sizes, or the delay weight."""
     rules = {f"K = {K}": {"net_num": K} for K in (3, 10)}
     rules |= {f"K = 3, memory of {size}": {"memory_size": size} for size in (256, 4096)}
-    rules["K = 3, frozen at frame 12,000"] = {"algorithm": FrozenAt12000}
+    rules["K = 3, frozen at frame 12,000"] = {"algorithm": FrozenAt60Percent}
     problems = {
         "sizes of 10 to 30, then 30 to 50 MB": {"states": sizes_that_grow},
         "delay weight 1, then 3": {"states": sizes_in_order, "later": ((0.6, MUMT(3, 3, p=3)),)},

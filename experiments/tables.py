@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .runs import released
+from .runs import UTILITIES, released
 
 # Metrics in tables: heading, digits and unit.
 FORMATS = {
@@ -26,7 +26,6 @@ FORMATS = {
     "learns": ("seeds that learn", 0, ""),
 }
 SHARES = ("mean_gain_ratio", "gain_ratio_5th_percentile", "optimal_share")  # in [0, 1]
-UTILITIES = "candidates_per_frame"
 
 
 def table(suite, results):

@@ -35,7 +35,7 @@ DATA = ROOT / "data" / "MUMT_data_3X3.mat"
 def command(module):
     """Return a function of monkeypatch and arguments that runs a module's command line here.
 
-    It returns the error message of the command, an exit code if there is none, or None after success.
+    It returns the command's error message, its exit code without a message, or None after success.
     """
 
     def cli(monkeypatch, *arguments):

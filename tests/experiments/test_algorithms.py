@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ddlo.data import task_sizes
-from experiments.algorithms import FrozenAt12000, Supervised, TrainedOnThreeUsers
+from experiments.algorithms import FrozenAt60Percent, Supervised, TrainedOnThreeUsers
 from experiments.execution import recovery
 from experiments.suite import hidden_layers
 from main import DDLO
@@ -43,7 +43,7 @@ def test_different_sizes_have_the_weights_of_equal_ones(K):
 def test_frozen_dnns_stop_learning_after_60_percent_of_the_frames():
     network, d = MUMT(3, 3), task_sizes(range(900), 3, 3).astype(float)
     net, other = (MemoryDNN([9, 20, 9], 2, seed=0) for _ in range(2))
-    ddlo = FrozenAt12000(net, network)
+    ddlo = FrozenAt60Percent(net, network)
     ddlo.frames = 909  # the last one to learn from is frame 545
     parts = [ddlo.decide_and_learn(part) for part in np.split(d, [300, 540, 600])]
     x = np.concatenate([part[1] for part in parts])
