@@ -101,15 +101,17 @@ def counted(network):
 def recovery(ratio, change):
     """Return how deep the gain ratio falls after a change, and the frames until it has recovered.
 
-    Both compare means of 100 frames with the mean of the 1,000 frames before; it has recovered at a
-    distance of 0.005. It is infinity if it never does, and NaN if fewer frames follow.
+    Both compare means of 100 frames with the mean of the 1,000 frames before. A run has recovered when
+    all later means are at most 0.005 below: infinity if it never has, NaN if fewer frames follow.
     """
     if len(ratio) - change < RECOVERY:
         return {"fall": np.nan, "frames_to_recover": np.nan}
     before = ratio[max(0, change - 1000) : change].mean()
     means = np.convolve(ratio[change:], np.ones(RECOVERY) / RECOVERY, "valid")
-    recovered = np.flatnonzero(means >= before - 0.005)
-    frames = recovered[0] + RECOVERY if len(recovered) else np.inf
+    below = np.flatnonzero(means < before - 0.005)
+    frames = below[-1] + 1 + RECOVERY if len(below) else 0
+    if frames == len(means) + RECOVERY:  # the last one is below, too
+        frames = np.inf
     return {"fall": before - means.min(initial=before), "frames_to_recover": frames}
 
 

@@ -429,14 +429,29 @@ def changes():
     rules = {f"K = {K}": {"net_num": K} for K in (3, 10)}
     rules |= {f"K = 3, memory of {size}": {"memory_size": size} for size in (256, 4096)}
     rules["K = 3, frozen at frame 12,000"] = {"algorithm": FrozenAt60Percent}
-    problems = {
-        "sizes of 10 to 30, then 30 to 50 MB": {"states": sizes_that_grow},
-        "delay weight 1, then 3": {"states": sizes_in_order, "later": ((0.6, MUMT(3, 3, p=3)),)},
+    wide = {
+        f"K = {K}, scale of 10 to 50 MB": {"net_num": K, "scale": Scale(10, 50)} for K in (3, 10)
+    }
+    heavy, ordered = MUMT(3, 3, p=3), {"states": sizes_in_order}
+    problems = {  # the rules, the problem that changes, and the one after the change
+        "sizes of 10 to 30, then 30 to 50 MB": (
+            rules | wide,
+            {"states": sizes_that_grow},
+            {"states": TaskSizes(30, 50)},
+        ),
+        "delay weight 1, then 3": (
+            rules,
+            ordered | {"later": ((0.6, heavy),)},
+            ordered | {"network": heavy},
+        ),
     }
     found = {}
-    for (title, problem), name in zip(problems.items(), ("change_sizes", "change_weight")):
-        always = {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
-        runs = {label: released(**rule | problem | always) for label, rule in rules.items()}
+    for title, name in zip(problems, ("change_sizes", "change_weight")):
+        compared, problem, after = problems[title]
+        always = problem | {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
+        runs = {label: released(**always | rule) for label, rule in compared.items()}
+        for label in ("K = 3", "K = 10"):
+            runs[f"{label}, changed from the start"] = released(**rules[label] | after)
         runs[SMALLEST_LOCAL] = released(**RULES[SMALLEST_LOCAL] | problem)
         title, plot = f"A MUMT with {title}", partial(plots.convergence, fractions=[0.6])
         metrics = ("mean_gain_ratio", "fall", "frames_to_recover")

@@ -59,6 +59,8 @@ def test_recovery_by_hand():
     ratio[1750:] = 0.987  # 100 frames later the mean is within 0.005 again
     found = recovery(ratio, 1500)
     assert found["fall"] == pytest.approx(0.1) and 330 < found["frames_to_recover"] <= 350
+    ratio[2000:2100] = 0.9  # it falls again
+    assert 590 < recovery(ratio, 1500)["frames_to_recover"] <= 700
     never = recovery(np.append(np.full(1000, 0.99), np.full(500, 0.9)), 1000)
     assert np.isinf(never["frames_to_recover"]) and never["fall"] == pytest.approx(0.09)
     assert np.isnan(recovery(np.ones(100), 60)["fall"])  # too few frames to tell
