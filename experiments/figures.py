@@ -108,7 +108,7 @@ def write_results(folder, experiments, suite, results, store, about):
     from . import tables  # pandas and SciPy take longer to import than the rest
 
     table = tables.table(suite, results)
-    table.to_csv(folder / "results.csv", index=False)
+    table.to_csv(folder / "results.csv", index=False, float_format="%.10g")
     for name, experiment in tqdm(experiments.items(), "plots", disable=None):
         rows = tables.summary(table[table.experiment == name])
         rows = rows[rows.seeds > 0]

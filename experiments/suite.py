@@ -433,21 +433,22 @@ def changes():
         f"K = {K}, scale of 10 to 50 MB": {"net_num": K, "scale": Scale(10, 50)} for K in (3, 10)
     }
     heavy, ordered = MUMT(3, 3, p=3), {"states": sizes_in_order}
-    problems = {  # the rules, the problem that changes, and the one after the change
-        "sizes of 10 to 30, then 30 to 50 MB": (
+    problems = {  # title, rules, the problem that changes, and the one after the change
+        "change_sizes": (
+            "sizes of 10 to 30, then 30 to 50 MB",
             rules | wide,
             {"states": sizes_that_grow},
             {"states": TaskSizes(30, 50)},
         ),
-        "delay weight 1, then 3": (
+        "change_weight": (
+            "delay weight 1, then 3",
             rules,
             ordered | {"later": ((0.6, heavy),)},
             ordered | {"network": heavy},
         ),
     }
     found = {}
-    for title, name in zip(problems, ("change_sizes", "change_weight")):
-        compared, problem, after = problems[title]
+    for name, (title, compared, problem, after) in problems.items():
         always = problem | {"change": 0.6, "scale": Scale()}  # that of the sizes before the change
         runs = {label: released(**always | rule) for label, rule in compared.items()}
         for label in ("K = 3", "K = 10"):
