@@ -329,15 +329,13 @@ def shared():
 
 def transfer():
     """Return shared DNNs that decide for more users than they were trained for."""
-    rules = {"K = 3": (3, False), "K = 3, recombined": (3, True)}
-    rules |= {"K = 10": (10, False), "K = 10, recombined": (10, True)}
     networks, runs = {f"{users} users": on_network(SMALLEST_LOCAL, users) for users in MANY}, {}
-    for label, rule in rules.items():
-        label = f"trained on 3 users, {label}"
-        scheme = Scheme(label, TrainedOnThreeUsers(*rule), is_random=True)
+    for label in SHARED + RECOMBINED:
+        function = TrainedOnThreeUsers(RULES[label]["net_num"], label in RECOMBINED)
+        scheme = Scheme(label, function, is_random=True)
         for users, run in networks.items():
-            runs[label, users] = replace(run, scheme=scheme)
-            runs[SMALLEST_LOCAL, users] = run
+            runs[users, label] = replace(run, scheme=scheme)
+            runs[users, SMALLEST_LOCAL] = run
     title, metrics = "Shared DNNs trained on 3 users", ("mean_gain_ratio",)
     return Experiment(title, runs, plots.dots, metrics, "used for")
 
