@@ -49,7 +49,7 @@ class Parameters(Resumable, Constants):
     # Beyond the paper.
     shared: bool = False  # each DNN decides for one user at a time, the same way for all users
     flips: int = 0  # extra candidates per DNN, each with one of its least confident tasks flipped
-    user_flips: int = 0  # the same, but with one task of every user flipped; for recombine
+    user_flips: int = 0  # the same, each with one task of every user flipped; use recombine with it
     recombine: bool = False  # one extra candidate, the best part of each user from all others
 
     # Running it.
@@ -131,7 +131,7 @@ def run(parameters, network=None, data=None, candidates=None, algorithm=DDLO):
     from ddlo.files import output_folder, write_json, write_mat
     from ddlo.loop import fast_loop, run_frames, starting
 
-    started, p = perf_counter(), resumed(parameters)
+    started, p = perf_counter(), resumed(parameters, network)
     network = as_network(make_network(p) if network is None else network)
     data = Data.load(p.data, network) if data is None else Data.given(data, network)
     index, tests = data.time_frames(p.frames, p.frozen)

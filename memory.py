@@ -20,7 +20,7 @@ from ddlo.network import Compilable
 from ddlo.scale import RELEASED, describe_scale, scale_from
 
 FAR = 150  # inputs of a greater magnitude need another scale
-# Parameters that are saved as numbers; those of main.py with the same names, all but beta1, set them.
+# Parameters that a file has as numbers. main.py has a parameter for each but beta1.
 NUMBERS = ("net_num", "learning_rate", "training_interval", "batch_size", "memory_size", "beta1")
 # Parameters that cannot change, because the DNNs, the memory and compiled code depend on them.
 FIXED = ("net", "layers", "net_num", "memory_size", "beta1", "shared", "backend")
@@ -46,7 +46,7 @@ class MemoryDNN(Compilable, compiled=True):
     The defaults are the released values. All but output_graph and seed are attributes (`lr` for
     learning_rate); those not in FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out), is a
     ring of rows h, m, of one user after the other if shared; entry i, from 1, is in row i % memory_size.
-    `memory_counter` is 1 plus the number of entries. `cost_his` has K lists of training costs. Raises
+    `memory_counter` is 1 plus the number of entries ever stored. `cost_his` has K lists of training costs. Raises
     ValueError for a parameter out of range.
     """
 

@@ -21,8 +21,8 @@ BISECTIONS = 50  # of the price of bandwidth: enough to be exact within rounding
 class JointMUMT(MUMT, compiled=True):
     """A MUMT in which each decision has its best bandwidth allocation.
 
-    Of its five `costs` the offload delay lacks the upload; the fifth is the weighted delay of an upload
-    at the full uplink. An uplink_bandwidth of shape (N, 1) is each user's rate at that.
+    It has five `costs`: those of MUMT, the offload delay without the upload, and the weighted delay of an
+    upload at the full uplink. An uplink_bandwidth of shape (N, 1) is each user's rate at that.
     """
 
     # A user whose delay has no weight would get no bandwidth.
@@ -30,7 +30,7 @@ class JointMUMT(MUMT, compiled=True):
 
     @property
     def separable(self):
-        """Whether Q is a sum over users: a user's share depends on the others' decisions."""
+        """Whether Q is a sum over users: not with several, because they compete for bandwidth."""
         return self.N == 1
 
     # The formula of Q
@@ -80,7 +80,7 @@ class JointMUMT(MUMT, compiled=True):
     # The optimum and a lower bound
 
     def reference(self, task_size):
-        """Return the denominator of gain ratios: least Q, its decision, and its name.
+        """Return the numerator of gain ratios: least Q, its decision, and its name.
 
         The optimum if it is known, up to 12 tasks in all; beyond that the lower bound, so that gain ratios
         never exceed the truth.

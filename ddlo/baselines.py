@@ -13,7 +13,7 @@ LABELS = {
     "all_edge": "full offloading",
     "all_local": "local only",
 }
-# Limits on the work of `best_fixed`: numbers if Q is separable, else utilities of 20 microseconds.
+# Most numbers that `best_fixed` computes if Q is separable; else most utilities, 2 s at 20 us each.
 MOST_NUMBERS, MOST_UTILITIES = 10**8, 10**5
 
 

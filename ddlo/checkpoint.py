@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ddlo import checks
+from ddlo.bandwidth import NETWORKS
 from ddlo.candidates import Flips, describe_rule, threshold
 from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
 from memory import FIXED, NUMBERS, MemoryDNN
+from MUMT import MUMT
 
 KIND = "a saved model or a checkpoint"
 PROCESS = ("resume", "device", "out", "show")  # parameters that do not change the results
@@ -35,11 +37,12 @@ class Resumable:
         checks.flags(self)
 
 
-def resumed(parameters):
+def resumed(parameters, network=None):
     """Return the parameters of a run; if it resumes, those that were not given are the saved ones.
 
     A checkpoint's run also continues in its own output folder. Raises FileNotFoundError, or ValueError if
-    the file to resume is not a saved model or a checkpoint, or if a given parameter cannot change.
+    the file to resume is not a saved model or a checkpoint, if a given parameter cannot change, or if
+    the saved run had a network that parameters do not describe and none is given.
     """
     p = parameters
     if not p.resume:
@@ -50,6 +53,15 @@ def resumed(parameters):
     fixed = {*FIXED, "hidden", "seed"} - {"backend"}
     if "checkpoint" in saved:  # an interrupted run
         fixed = saved.keys() - {*PROCESS, "data"}  # its file may have moved
+    elif network is None:
+        own = saved_run(p.resume).get("network", {"class": MUMT.__name__})
+        arrays = [name for name, value in own.items() if np.ndim(value)]
+        others = [name for name in arrays if getattr(p, name, None) == saved.get(name)]
+        if others or own["class"] not in [each.__name__ for each in NETWORKS.values()]:
+            raise ValueError(
+                f"{p.resume} is for a {own['class']} that parameters do not describe: give main.run "
+                "the network, see docs/usage.md"
+            )
     for name in sorted(fixed & saved.keys() & p.given):
         old, new = _plain(saved[name]), _plain(getattr(p, name))
         if old != new:
@@ -60,9 +72,10 @@ def resumed(parameters):
 
 
 def saved_parameters(path, kind):
-    """Return the parameters, those of a dataclass `kind`, of the run that saved a model or checkpoint.
+    """Return the parameters of the run that saved a model or checkpoint, by name.
 
-    Returns a dict; parameters unknown to that run are missing. Raises as `resumed`.
+    Only fields of the dataclass `kind` count; parameters unknown to that run are missing. Raises as
+    `resumed`.
     """
     with read_archive(path, KIND) as (content, text):
         if "run" in content:  # a checkpoint
@@ -123,7 +136,8 @@ def make_net(parameters, network, training, candidates=None):
             backend=p.backend,
         )
     scale = None if p.shared else network.scale
-    net = MemoryDNN.load(path, candidates and threshold, scale, p.backend)  # a rule for its users
+    # A custom rule may need the final number of users.
+    net = MemoryDNN.load(path, candidates and threshold, scale, p.backend)
     if net.shared not in (None, network.N):
         net = net.for_users(network.N)
     check_fit(net, network)
@@ -186,7 +200,8 @@ class Checkpoint:
         for name, new in self.run.items():
             if name != "parameters" and saved.get(name) != new:
                 old, new = map(checks.shortened, (saved.get(name), new))
-                raise ValueError(f"the run in {path} has another {name}: {old}, got {new}")
+                found = "" if name == "data set" else f": {old}, got {new}"  # digests say nothing
+                raise ValueError(f"the run in {path} has another {name}{found}")
         self.path, self.done = npz_path(path), done
 
     def save(self, chosen, decision):

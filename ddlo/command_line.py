@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -66,6 +67,8 @@ def run_command(function, parameters):
             return 128 + received[-1]
         if isinstance(error, SystemExit) and not isinstance(error.code, str):
             return error.code or 0
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has ended
+            return 1
         message = message_of(error)
         if message is None:
             raise
@@ -98,13 +101,17 @@ def parse(parameters, arguments):
     """
     arguments = [full_name(argument, parameters) for argument in arguments]
     own_first(parameters)
-    options = {"args": arguments, "prog": program(), "registry": REGISTRY}
+    module = sys.modules["__main__"].__spec__
+    prog = f"python -m {module.name.removesuffix('.__main__')}" if module else program()
+    options = {"args": arguments, "prog": prog, "registry": REGISTRY}
     found = tyro.cli(parameters, **options)
     if getattr(found, "resume", None):
         from ddlo.checkpoint import saved_parameters
 
         saved = parameters(**saved_parameters(found.resume, parameters))
-        found = tyro.cli(parameters, default=saved, **options)
+        # It warns of hidden layers of several DNNs, which are no option.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            found = tyro.cli(parameters, default=saved, **options)
     return found
 
 

@@ -36,7 +36,7 @@ class Data(NamedTuple):
     states: np.ndarray  # float64 (samples, S): task sizes in MB, or other states
     gain_min: np.ndarray | None = None  # float64 (samples,): least utility, or a bound on it
     reference: str | None = None  # "optimum", "lower bound" or another name for gain_min
-    gain_mode: np.ndarray | None = None  # int32 (samples, N*M): a decision that reaches gain_min
+    gain_mode: np.ndarray | None = None  # int32 (samples, N*M): a decision that reaches or nears it
 
     # Where they come from
 
@@ -91,6 +91,8 @@ class Data(NamedTuple):
     def save(self, path, network):
         """Write generated data, and the network's constants, to a MATLAB v5 file, whole or not at all."""
         states = self.states
+        if self.gain_mode is None:
+            raise ValueError("a file needs gain_mode, which only generated or loaded data have")
         if (states == np.round(states)).all() and np.abs(states).max() < checks.INT32:
             states = states.astype(np.int32)  # as published
         content = {

@@ -45,7 +45,7 @@ def search(function, state, tasks, width):
 def in_blocks(function, state, step):
     """Call function(states (b, S)) for `step` frames at a time, to bound the memory.
 
-    Returns the arrays it returns, concatenated; for one state (S,) without their first axis.
+    Returns its arrays, joined over all frames; for one state (S,) what it returns for that frame.
     """
     frames = np.atleast_2d(checks.block("state", state))
     if len(frames) <= step:

@@ -1,7 +1,7 @@
 """Files: MATLAB, NumPy, JSON and CSV; outputs are written whole or not at all.
 
-Unfinished output is in `.partial-<pid>`, a folder or file that the next run removes if its process is
-dead.
+Unfinished output is in a folder or file `.partial-<pid>...`, which the next run removes if its process
+is dead.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import zipfile
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -117,9 +118,11 @@ def read_archive(path, kind):
     Raises FileNotFoundError if there is no such file, and ValueError, that it is not `kind`, if it is
     damaged or the block cannot use its content.
     """
-    path = npz_path(path)
-    check_file(path, kind)
+    given, path = Path(path), npz_path(path)
+    check_file(given if given.is_dir() and not path.exists() else path, kind)
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no NumPy archive")
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         yield content, lambda name: json.loads(str(content[name]))
@@ -217,8 +220,9 @@ def parse_sizes(line, tasks, number):
     if len(cells) != tasks:
         raise ValueError(f"line {number}: expected {tasks} task sizes, got {len(cells)}")
     for cell, size in zip(cells, sizes):
-        if size is None or not 0 <= size <= checks.LARGEST:
-            limits, found = f"0 to {checks.LARGEST:g} MB", checks.shortened(cell, 40)
+        if size is None or not (size == 0 or 1 / checks.LARGEST <= size <= checks.LARGEST):
+            limits = f"0 or {1 / checks.LARGEST:g} to {checks.LARGEST:g} MB"
+            found = checks.shortened(cell, 40)
             raise ValueError(f"line {number}: a task size must be {limits}, got {found!r}")
     return sizes
 

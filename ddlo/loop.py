@@ -77,7 +77,9 @@ def fast_loop(ddlo, frames):
     Otherwise one line on stderr says what the user can write to have it compiled. With PyTorch it never is:
     only training steps run there.
     """
-    if ddlo.net.training_interval > frames or ddlo.net.backend == "torch":
+    due, interval = ddlo.net.frames_to_training, ddlo.net.training_interval
+    first = due if due >= interval else due + interval  # frames to the end of the first block
+    if first > frames or ddlo.net.backend == "torch":
         return ddlo.decide_and_learn
     for part in (ddlo.network, ddlo.net, ddlo):
         if not part.compiled:
@@ -113,8 +115,8 @@ def compile_loop(ddlo):
     """Return a function that does what ddlo.decide_and_learn does, compiled for whole blocks.
 
     A block is the frames between two training steps. One call does up to `most` blocks, because a call
-    into TensorFlow takes longer than a block. The network may be replaced by one with other `costs`,
-    and lr changed; with other settings frames run one block at a time.
+    into TensorFlow takes longer than a block. Another lr, or a network with other `costs`, takes effect;
+    after a change of another setting frames run one block at a time, not compiled.
     """
     from ddlo.backend import compiled, tf, tnp
 

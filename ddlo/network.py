@@ -76,7 +76,7 @@ class Network(Compilable):
         raise NotImplementedError(f"{type(self).__name__} must define utility")
 
     def allowed(self, costs, decision, xp=np):
-        """Map decisions to feasible ones, feasible ones to themselves; Q must be the same for both."""
+        """Return a feasible decision for each decision, with the same Q: itself if it is feasible."""
         return decision
 
     def recombine(self, costs, candidates, best, xp=np):
@@ -99,7 +99,7 @@ class Network(Compilable):
         return enumerate_decisions(self, self.check_state(state))
 
     def reference(self, state):
-        """Return the denominator of gain ratios: least Q (B,), its decision, and its name."""
+        """Return the numerator of gain ratios: least Q (B,), its decision, and its name."""
         return *self.optimum(state), "optimum"
 
     def check_state(self, state):

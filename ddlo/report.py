@@ -41,7 +41,7 @@ def make_report(history, tests, network, data, seed):
         "unit": network.unit,
         "distinct_decisions": distinct,
         f"mean_{measure}": data.compare(Q, test).mean(),
-        # A single decision never beats the best one, of which only some frames may have been seen.
+        # One decision in all frames only seems to beat the best one, if that was found in some.
         "beats_best_fixed": distinct > 1 and Q.mean() < rules["best_fixed"].mean(),
         "rules": {name: data.compare(values, test).mean() for name, values in rules.items()},
         "mean_utility": means,
@@ -105,7 +105,8 @@ def print_report(report, out):
     utility = ", ".join(f"{name} {Q:{spec}}" for name, Q in r["mean_utility"].items())
     lines.append((f"mean utility ({r['unit']})" if r["unit"] else "mean utility", utility))
     if r.get("excess") is not None:
-        lines.append(("", f"DDLO is {r['excess']:.2%} above the {r['reference']}"))
+        side = "above" if r["excess"] >= 0 else "below"
+        lines.append(("", f"DDLO is {abs(r['excess']):.2%} {side} the {r['reference']}"))
     if "mean_energy" in r:
         sums = f"{r['mean_energy']:.2f} J, {r['mean_delay']:.2f} s, summed over users"
         lines.append(("energy, delay", sums))

@@ -26,7 +26,7 @@ def execute(run):
     """Execute a run; return its metrics, a dict, and curves, float32 arrays by name.
 
     The metrics are of the test frames. mean_utility has a `unit`; excess is relative, of the mean
-    utility over that of the reference, the denominator of gain ratios; ms_per_frame is the median time
+    utility over that of the reference, the numerator of gain ratios; ms_per_frame is the median time
     of a decision; candidates_per_frame counts the utilities that a frame takes. If DDLO decides, there
     are also loop_seconds, to decide and learn in all frames; last_cost, the mean over the last fifth of
     the training steps; ms_per_training_step, of all DNNs; fixed_gain_ratio, of the best fixed decision,

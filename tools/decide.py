@@ -47,7 +47,8 @@ def load(options):
     kinds = {each.__name__: each for each in NETWORKS.values()}
     kind = kinds.get(constants.pop("class", None))
     if kind is None:
-        raise ValueError(f"{path} has no {' or '.join(kinds)}: decide in Python, see docs/usage.md")
+        found = f"{path} is missing or has no {' or '.join(kinds)}"
+        raise ValueError(f"{found}: decide in Python, see docs/usage.md")
     if o.users is not None:
         constants["N"] = checks.integer("users", o.users)
     if o.uplink is not None:
@@ -55,11 +56,11 @@ def load(options):
     try:
         network = kind(**constants)
     except TypeError as error:
-        raise ValueError(f"{path} is not from main.py: {error}") from error
+        raise ValueError(f"{path}: {error}: decide in Python, see docs/usage.md") from error
     if net.shared not in (None, network.N):
         if o.uplink is None:
             uplink = 8 * np.mean(network.uplink_bandwidth) * network.N / net.shared
-            message = f"--uplink {uplink:g} gives each user the share of the uplink in training"
+            message = f"the uplink is as in training; --uplink {uplink:g} gives each user as much as there"
             print(message, file=sys.stderr)
         net = net.for_users(network.N)
     return DDLO(net, network, saved["recombine"])

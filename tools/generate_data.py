@@ -26,7 +26,9 @@ class Options(Constants):
     users: int = 3  # N, users
     tasks: int = 3  # M, tasks of each user
     samples: int = 20000  # samples; the first ones are the same for any number of them
-    sizes: tuple[float, float] = PUBLISHED  # MB, least and greatest: integers if both are
+    sizes: tuple[float, float] = (
+        PUBLISHED  # MB, least and greatest; if both are integers, all sizes are
+    )
     seed: int | None = None  # of the sizes; default: the published ones
     task_sizes: Path | None = None  # CSV, .npy or .mat that replaces samples, sizes, seed
     bandwidth: Sharing = "equal"  # how users share the bandwidth: equal or optimal
@@ -41,7 +43,7 @@ def default_path(options):
     for each in fields(options):
         key, value = each.name, getattr(options, each.name)
         is_default = np.array_equal(value, each.default)
-        if is_default or key in ("users", "tasks", "samples", "out", "force"):
+        if is_default or key in ("users", "tasks", "out", "force"):
             continue
         values = [Path(value).stem] if key == "task_sizes" else np.ravel(value).tolist()
         text = "-".join(f"{v:g}" if isinstance(v, float) else f"{v}" for v in values)

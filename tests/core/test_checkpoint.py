@@ -95,14 +95,28 @@ def test_given_parameters_count_and_the_others_are_the_saved_ones(first, tmp_pat
         ("--resume {model} --memory-size 1024", "memory_size of .* is 200, got 1024"),
         ("--resume {model} --seed 0", "seed of .* is 4, got 0"),
         ("--resume nowhere", "no such file: nowhere.npz"),
+        ("--resume {folder}", "got a folder"),
+        ("--resume {two}", "two.mat is not a saved model or a checkpoint: it is no NumPy archive"),
         ("--resume {model} --users 2 --data {two}", "must have 6 inputs .* got 9"),
     ],
 )
 def test_what_cannot_be_resumed(first, tmp_path, monkeypatch, options, message):
     Data.generate(MUMT(2, 3), 20).save(tmp_path / "two.mat", MUMT(2, 3))
-    places = {"model": first / "model", "two": tmp_path / "two.mat"}
+    places = {"model": first / "model", "folder": first, "two": tmp_path / "two.mat"}
     shown = cli(monkeypatch, *options.format(**places).split(), "--out", tmp_path / "out")
     assert re.search(message, shown) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "network", [Weighted(3, 3), MUMT(3, 3, local_time_per_bit=[[2e-7], [3e-7], [4e-7]])]
+)
+def test_network_that_parameters_do_not_describe_must_be_given(tmp_path, monkeypatch, network):
+    main.run(untrained(tmp_path / "first"), network, STATES)
+    model = tmp_path / "first" / "model"
+    shown = cli(monkeypatch, "--resume", model, "--frames", 20, "--out", tmp_path / "out")
+    assert "give main.run the network" in shown and not (tmp_path / "out").exists()
+    again = Parameters(frames=20, resume=model, out=tmp_path / "out")
+    assert main.run(again, network, STATES)["frames"] == 20
 
 
 def test_model_of_an_older_version_takes_defaults_for_new_parameters(first, tmp_path):

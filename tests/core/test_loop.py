@@ -9,7 +9,7 @@ import scipy.io
 from ddlo.bandwidth import JointMUMT
 from ddlo.candidates import Flips, NearestNeighbours, OrderPreserving
 from ddlo.data import Data
-from ddlo.loop import compile_loop, run_frames
+from ddlo.loop import compile_loop, fast_loop, run_frames
 from ddlo.network import Network
 from main import DDLO
 from memory import MemoryDNN
@@ -122,6 +122,12 @@ def test_compiled_loop_equals_the_plain_loop(published, parameters):
     run = run_of(loop, ddlo, published, 1237)
     assert_same_arrays(run, run_of(ddlo.decide_and_learn, ddlo, published, 1237))
     assert ddlo.net.memory_counter == 1238 and ddlo.net.cost_his[0]
+
+
+@pytest.mark.parametrize("frames, is_compiled", [(518, False), (519, True)])
+def test_loop_is_compiled_if_a_block_ends_in_time(frames, is_compiled):
+    ddlo = DDLO(MemoryDNN([9, 9], 1), MUMT(3, 3))
+    assert (fast_loop(ddlo, frames) != ddlo.decide_and_learn) == is_compiled
 
 
 def test_compiled_loop_takes_any_number_of_frames(published):

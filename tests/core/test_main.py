@@ -292,6 +292,9 @@ def test_excess_is_a_ratio_of_means(tmp_path, capsys):
     assert report["excess"] == pytest.approx(Q.mean() / gain_min[-2:].mean() - 1, abs=1e-12)
     assert report["mean_gain_ratio"] == pytest.approx((gain_min[-2:] / Q).mean(), abs=1e-12)
     assert f"{report['excess']:.2%} above the optimum" in capsys.readouterr().out
+    known = (states, 10 * gain_min, "best known utility")
+    report = main.run(Parameters(frames=10, out=tmp_path), network, known)
+    assert f"{-report['excess']:.2%} below the best known utility" in capsys.readouterr().out
 
 
 def test_tensorflow_without_eager_execution_is_named(tmp_path):

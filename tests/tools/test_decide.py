@@ -128,10 +128,17 @@ def test_deciding_needs_no_tensorflow(model):
 
 def test_bad_lines_are_reported_and_the_others_decided(ddlo, decided):
     text = ["10,20,30", LINE, "", LINE.replace("30", "x"), "a,b,c,d,e,f", LINE, ",,", f"{LINE},"]
+    text.append(LINE.replace("30", "1e-31"))
     rows, told, error = decided("\n".join(text))
-    assert list(rows) == [2, 6] and error.endswith("4 lines refused, 2 decided")
+    assert list(rows) == [2, 6] and error.endswith("5 lines refused, 2 decided")
     assert_decided(rows.values(), np.vstack([ONE, ONE]), ddlo)
-    assert [line.split(":")[0] for line in told] == ["line 1", "line 4", "line 5", "line 8"]
+    assert [line.split(":")[0] for line in told] == [
+        "line 1",
+        "line 4",
+        "line 5",
+        "line 8",
+        "line 9",
+    ]
     assert "'x'" in told[1]
     assert decided("a,b\n\n\n") == ({}, [], "decide.py: 0 lines refused, 0 decided")
 

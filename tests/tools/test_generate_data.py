@@ -39,14 +39,15 @@ def test_default_file_name_tells_the_options(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     np.save("mine.npy", np.ones((1, 9)))
+    options = generate_data.Options(users=30, uplink=1000)  # as in README.md
+    assert generate_data.default_path(options).name == "MUMT_data_30X3_uplink_1000.mat"
     sizes = ("--sizes", 0.1, 1, "--seed", 3, "--delay-weight", 2, "--bandwidth", "optimal")
     for options, name in [
-        ((), "3X3"),
-        (("--users", 2, "--tasks", 1), "2X1"),
-        (("--users", 30, "--uplink", 1000), "30X3_uplink_1000"),  # as in README.md
-        (("--bandwidth", "optimal", "--uplink", 50.5), "3X3_optimal_uplink_50.5"),
-        (sizes, "3X3_sizes_0.1-1_seed_3_optimal_delay_weight_2"),
-        (("--task-sizes", "mine.npy"), "3X3_mine"),
+        ((), "3X3_samples_3"),  # not the published file
+        (("--users", 2, "--tasks", 1), "2X1_samples_3"),
+        (("--bandwidth", "optimal", "--uplink", 50.5), "3X3_samples_3_optimal_uplink_50.5"),
+        (sizes, "3X3_samples_3_sizes_0.1-1_seed_3_optimal_delay_weight_2"),
+        (("--task-sizes", "mine.npy"), "3X3_samples_3_mine"),
     ]:
         assert cli(monkeypatch, *options, "--samples", 3) is None
         assert (tmp_path / "data" / f"MUMT_data_{name}.mat").exists()

@@ -1,8 +1,8 @@
 """The utility in the most direct code: the reference that fast code is measured against."""
 
 
-def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
-    """Return Q of a MUMT with equal bandwidth in J, task by task; CUL is in MB/s."""
+def plain_Q(task_size, decision, N, M):
+    """Return Q of the published MUMT in J, task by task."""
     Q = 0.0
     for n in range(N):
         energy = local = offload = 0.0
@@ -12,6 +12,6 @@ def plain_Q(task_size, decision, N, M, beta=1, CUL=100 / 8):
             edge = b * (1.5 * 10**-7) + b * (1.42 * 10**-7)
             energy += x * edge + (1 - x) * (b * (3.25 * 10**-7))
             local += (1 - x) * (b * (4.75 * 10**-7))
-            offload += x * (d / (CUL / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
-        Q += energy + beta * max(local, offload)
+            offload += x * (d / (100 / 8 / N) + d * 1900 * 8 * 2**20 / (10 * 10**9))
+        Q += energy + max(local, offload)
     return Q
