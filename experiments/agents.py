@@ -6,9 +6,8 @@ python -m experiments.agents --only A2C --frames 20000
 Needs Stable-Baselines3 (requirements-agents.txt). Not in the paper.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -22,12 +21,14 @@ from ddlo.data import Data
 from ddlo.files import output_folder
 from MUMT import MUMT
 
+from .engine import client_of
 from .runs import PUBLISHED_DATA
-from .tables import interval, markdown_table
+from .suite import Experiment
+from .tables import tables
 
 AGENTS = ("PPO", "A2C", "DQN")
 TESTS = 4000  # the last samples; no agent learns from them
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # learning rates to try
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # learning rates to try
 TUNING_SEED = 1000  # not one of the seeds of the results
 
 
@@ -35,10 +36,9 @@ TUNING_SEED = 1000  # not one of the seeds of the results
 class Options:
     """Train agents of Stable-Baselines3, and compare their gain ratios in the last 4,000 samples.
 
-    Each agent has its default settings, once with its default learning rate and once with the one of
-    RATES that gives the best gain ratio in the training samples with another seed, for the first number
-    of frames. Only gamma is 0, because a decision does not change the next state, and observations and
-    rewards are normalised.
+    Each agent runs with its default settings, and with a tuned learning rate: of seven from 0.0001 to 0.1
+    the best in the training samples, with as many frames and another seed. Only gamma is 0, because a
+    decision does not change the next state, and observations and rewards are normalised.
     """
 
     only: tuple[Literal[AGENTS], ...] = AGENTS  # agents
@@ -51,8 +51,8 @@ class Options:
 def train(agent, frames, rate, seed):
     """Train an agent; return its mean gain ratios in the training and in the test samples.
 
-    It learns in all but TESTS of the frames, in which it explores, and then decides without exploration.
-    The learning rate None is its default.
+    It learns for frames - TESTS steps, rounded up to those between two updates, and then decides all
+    samples without exploration. The learning rate None is its default.
     """
     import stable_baselines3
     import torch
@@ -68,7 +68,7 @@ def train(agent, frames, rate, seed):
     split = len(data.states) - TESTS
 
     def environment():
-        env = OffloadingEnv(network, (data.states[:split], data.gain_min[:split]))
+        env = OffloadingEnv(network, data.states[:split])
         return TransformAction(env, bits, Discrete(512)) if agent == "DQN" else env
 
     env = VecNormalize(DummyVecEnv([environment]), gamma=0)
@@ -88,42 +88,53 @@ def bits(number):
 
 def main(options):
     """Train the agents; print a table, and write it and a row per run. Raises ValueError."""
-    o, lines = options, []
-    checks.integer("seeds", o.seeds)
-    for frames in o.frames:
+    o = options
+    checks.integer("seeds", o.seeds, high=TUNING_SEED)
+    for frames in o.frames or [None]:
         checks.integer("frames", frames, TESTS + 1)
-    tuning = [(agent, o.frames[0], rate, TUNING_SEED) for agent in o.only for rate in RATES]
-    # Forked processes of libraries with threads may hang.
-    pool = ProcessPoolExecutor(o.processes, get_context("spawn"))
-    with output_folder(o.out) as folder, pool:
-        found = dict(zip(tuning, shown(pool, tuning, "tuning")))
-        best = {run[0]: run[2] for run in sorted(tuning, key=lambda run: found[run][0])}
+    if o.processes is not None:
+        checks.integer("processes", o.processes)
+    if not find_spec("stable_baselines3"):
+        raise ImportError(
+            "the agents need Stable-Baselines3: pip install -r requirements-agents.txt"
+        )
+    settings = [(agent, frames) for frames in o.frames for agent in o.only or AGENTS]
+    tuning = [(*setting, rate, TUNING_SEED) for setting in settings for rate in RATES]
+    with output_folder(o.out) as folder, client_of(len(tuning), o.processes) as client:
+        found = dict(zip(tuning, shown(client, tuning, "tuning")))
+        best = {run[:2]: run[2] for run in sorted(tuning, key=lambda run: found[run][0])}
         runs = [
-            (agent, frames, rate, seed)
-            for frames in o.frames
-            for agent in o.only
-            for rate in (None, best[agent])
+            (*setting, rate, seed)
+            for setting in settings
+            for rate in (None, best[setting])
             for seed in range(o.seeds)
         ]
-        found |= dict(zip(runs, shown(pool, runs, "runs")))
-        rows = [(*run, *ratios) for run, ratios in found.items()]
+        found |= dict(zip(runs, shown(client, runs, "runs")))
         names = ["agent", "frames", "learning_rate", "seed", "training_ratio", "mean_gain_ratio"]
-        pd.DataFrame(rows, columns=names).to_csv(folder / "agents.csv", index=False)
-        for agent, rate in best.items():
-            for name, used in (("default", None), (f"{rate:g}", rate)):
-                ratios = [[found[agent, f, used, s][1] for s in range(o.seeds)] for f in o.frames]
-                means = ["{:.4f} ± {:.4f}".format(*interval(each)) for each in ratios]
-                lines.append([agent, name, *means])
-        headings = ["agent", "learning rate", *(f"{frames:,} time frames" for frames in o.frames)]
-        page = "\n".join(markdown_table(headings, lines))
+        rows = pd.DataFrame([(*run, *ratios) for run, ratios in found.items()], columns=names)
+        rows.to_csv(folder / "agents.csv", index=False)
+        page = "\n".join(table(rows))
         (folder / "agents.md").write_text(page + "\n", encoding="utf-8")
     print(page)
 
 
-def shown(pool, runs, name):
-    """Return the results of `train` for runs, with a progress bar."""
-    results = pool.map(train, *zip(*runs))
-    return list(tqdm(results, name, len(runs), disable=None))
+def table(runs):
+    """Return the lines of a table from a row per run; a learning rate of NaN is the default."""
+    runs = runs[runs.seed != TUNING_SEED]
+    is_default = runs.learning_rate.isna()
+    rates = np.where(is_default, "default settings", "tuned learning rate")
+    values = [f"{frames:,} time frames" for frames in runs.frames]
+    runs = runs.assign(label=runs.agent + ", " + rates, value=values)
+    runs = runs.assign(is_released=False, error="", test_frames=TESTS, unit="J")
+    agents = Experiment("", {}, metrics=("mean_gain_ratio",), across="agent")
+    (lines,) = tables(agents, runs).values()
+    return lines
+
+
+def shown(client, runs, name):
+    """Return the results of `train` for runs, in the processes of a Dask client."""
+    futures = client.map(train, *zip(*runs), pure=False)
+    return [future.result() for future in tqdm(futures, name, disable=None)]
 
 
 if __name__ == "__main__":

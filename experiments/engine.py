@@ -202,7 +202,7 @@ def execute_pickled(pickled, expected):
 
 
 @contextmanager
-def client_of(most, workers, scheduler):
+def client_of(most, workers, scheduler=None):
     """Yield a Dask client of the scheduler's cluster, or of up to `most` processes of this machine."""
     import dask
     from distributed import Client, LocalCluster

@@ -7,7 +7,7 @@ import runpy
 import pandas as pd
 import pytest
 
-from experiments import tables
+from experiments import agents, tables
 from experiments.suite import EXPERIMENTS
 from memory import MemoryDNN
 from tools.benchmark import __main__ as benchmark
@@ -35,7 +35,8 @@ def made():
     """The tables of the committed runs; experiments may be newer than these."""
     runs = pd.read_csv(DOCS / "results" / "results.csv")
     assert runs.error.isna().all()
-    return [
+    made = [agents.table(pd.read_csv(DOCS / "results" / "agents.csv"))]
+    return made + [
         table
         for name, group in runs.assign(error="").groupby("experiment", sort=False)
         if name in EXPERIMENTS
