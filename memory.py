@@ -44,10 +44,10 @@ class MemoryDNN(Compilable, compiled=True):
     backend: what trains the DNNs, "tensorflow" or "torch"
 
     The defaults are the released values. All but output_graph and seed are attributes (`lr` for
-    learning_rate); those not in FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out), is a
-    ring of rows h, m, of one user after the other if shared; entry i, from 1, is in row i % memory_size.
-    `memory_counter` is 1 plus the number of entries ever stored. `cost_his` has K lists of training costs. Raises
-    ValueError for a parameter out of range.
+    learning_rate); those not in FIXED can be set later. `memory`, float32 (memory_size, n_in + n_out),
+    is a ring of rows h, m, of one user after the other if shared; entry i, from 1, is in row i %
+    memory_size. `memory_counter` is 1 plus the number of entries ever stored. `cost_his` has K lists of
+    training costs. Raises ValueError for a parameter out of range.
     """
 
     training_start = 512  # least memory_counter to train, whatever the memory's size, as released

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ddlo import checks
-from ddlo.bandwidth import NETWORKS
+from ddlo.bandwidth import make_network
 from ddlo.candidates import Flips, describe_rule, threshold
 from ddlo.files import npz_path, read_archive, write_archive
 from ddlo.network import check_fit, describe_network, kind_of, layer_ends
 from ddlo.scale import Scale
 from memory import FIXED, NUMBERS, MemoryDNN
-from MUMT import MUMT
 
 KIND = "a saved model or a checkpoint"
 PROCESS = ("resume", "device", "out", "show")  # parameters that do not change the results
@@ -42,7 +41,7 @@ def resumed(parameters, network=None):
 
     A checkpoint's run also continues in its own output folder. Raises FileNotFoundError, or ValueError if
     the file to resume is not a saved model or a checkpoint, if a given parameter cannot change, or if
-    the saved run had a network that parameters do not describe and none is given.
+    the network is missing although the saved parameters do not describe it.
     """
     p = parameters
     if not p.resume:
@@ -54,12 +53,11 @@ def resumed(parameters, network=None):
     if "checkpoint" in saved:  # an interrupted run
         fixed = saved.keys() - {*PROCESS, "data"}  # its file may have moved
     elif network is None:
-        own = saved_run(p.resume).get("network", {"class": MUMT.__name__})
-        arrays = [name for name, value in own.items() if np.ndim(value)]
-        others = [name for name in arrays if getattr(p, name, None) == saved.get(name)]
-        if others or own["class"] not in [each.__name__ for each in NETWORKS.values()]:
+        own = saved_run(p.resume).get("network", {})
+        described = describe_network(make_network(type(p)(**saved)))
+        if any(described.get(name) != value for name, value in own.items()):
             raise ValueError(
-                f"{p.resume} is for a {own['class']} that parameters do not describe: give main.run "
+                f"{p.resume} is for a {own['class']} that its parameters do not describe: give main.run "
                 "the network, see docs/usage.md"
             )
     for name in sorted(fixed & saved.keys() & p.given):
@@ -192,7 +190,7 @@ class Checkpoint:
             )
 
     def _load(self, path):
-        """Take the frames that are done from a checkpoint; a saved model has none."""
+        """Take the frames that are done from a checkpoint, not from a saved model."""
         with read_archive(path, KIND) as (content, text):
             if "run" not in content:
                 return

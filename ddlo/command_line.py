@@ -101,9 +101,7 @@ def parse(parameters, arguments):
     """
     arguments = [full_name(argument, parameters) for argument in arguments]
     own_first(parameters)
-    module = sys.modules["__main__"].__spec__
-    prog = f"python -m {module.name.removesuffix('.__main__')}" if module else program()
-    options = {"args": arguments, "prog": prog, "registry": REGISTRY}
+    options = {"args": arguments, "prog": command(), "registry": REGISTRY}
     found = tyro.cli(parameters, **options)
     if getattr(found, "resume", None):
         from ddlo.checkpoint import saved_parameters
@@ -119,6 +117,14 @@ def program():
     """Return the name of the program: that of its file, or of its package."""
     path = Path(sys.argv[0])
     return path.parent.name if path.stem == "__main__" else path.name
+
+
+def command():
+    """Return how the program was started, without arguments: "python -m tools.decide"."""
+    module = sys.modules["__main__"].__spec__
+    if module:
+        return f"python -m {module.name.removesuffix('.__main__')}"
+    return f"python {Path(sys.argv[0]).name}"
 
 
 def full_name(argument, parameters):

@@ -89,8 +89,9 @@ def bits(number):
 def main(options):
     """Train the agents; print a table, and write it and a row per run. Raises ValueError."""
     o = options
+    lengths = o.frames or Options.frames
     checks.integer("seeds", o.seeds, high=TUNING_SEED)
-    for frames in o.frames or [None]:
+    for frames in lengths:
         checks.integer("frames", frames, TESTS + 1)
     if o.processes is not None:
         checks.integer("processes", o.processes)
@@ -98,7 +99,7 @@ def main(options):
         raise ImportError(
             "the agents need Stable-Baselines3: pip install -r requirements-agents.txt"
         )
-    settings = [(agent, frames) for frames in o.frames for agent in o.only or AGENTS]
+    settings = [(agent, frames) for frames in lengths for agent in o.only or AGENTS]
     tuning = [(*setting, rate, TUNING_SEED) for setting in settings for rate in RATES]
     with output_folder(o.out) as folder, client_of(len(tuning), o.processes) as client:
         found = dict(zip(tuning, shown(client, tuning, "tuning")))

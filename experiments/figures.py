@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ddlo import checks
-from ddlo.command_line import ALIASES, command_line
+from ddlo.command_line import ALIASES, command, command_line
 from ddlo.files import output_folder
 from ddlo.plots import save, styled
 from ddlo.report import package_versions, versions_text
@@ -91,7 +91,7 @@ def run_suite(
             raise ValueError(f"all {len(failed)} runs failed")
         results = failed | {run: store.load(run)[0] for run in runs if run not in failed}
         about = (
-            f"From `{command()}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that "
+            f"From `{' '.join([command(), *sys.argv[1:]])}`: {frames} time frames per run, seeds 0 to {seeds - 1} of all that "
             "learns or is random, and more of a single DNN where a table says so."
         )
         table = write_results(folder, experiments, suite, results, store, about)
@@ -137,13 +137,6 @@ def write_results(folder, experiments, suite, results, store, about):
     page = tables.page(experiments, table, about)
     (folder / "results.md").write_text(page, encoding="utf-8")
     return table
-
-
-def command():
-    """Return the command line of this program."""
-    module = sys.modules["__main__"].__spec__
-    name = f"-m {module.name}" if module else Path(sys.argv[0]).name
-    return " ".join(["python", name, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ class Options(Constants):
     users: int = 3  # N, users
     tasks: int = 3  # M, tasks of each user
     samples: int = 20000  # samples; the first ones are the same for any number of them
-    sizes: tuple[float, float] = (
-        PUBLISHED  # MB, least and greatest; if both are integers, all sizes are
-    )
+    sizes: tuple[float, float] = PUBLISHED  # range in MB; two integers give integers
     seed: int | None = None  # of the sizes; default: the published ones
     task_sizes: Path | None = None  # CSV, .npy or .mat that replaces samples, sizes, seed
     bandwidth: Sharing = "equal"  # how users share the bandwidth: equal or optimal

@@ -108,7 +108,8 @@ def test_what_cannot_be_resumed(first, tmp_path, monkeypatch, options, message):
 
 
 @pytest.mark.parametrize(
-    "network", [Weighted(3, 3), MUMT(3, 3, local_time_per_bit=[[2e-7], [3e-7], [4e-7]])]
+    "network",
+    [Weighted(3, 3), MUMT(3, 3, p=2), MUMT(3, 3, local_time_per_bit=[[2e-7], [3e-7], [4e-7]])],
 )
 def test_network_that_parameters_do_not_describe_must_be_given(tmp_path, monkeypatch, network):
     main.run(untrained(tmp_path / "first"), network, STATES)

@@ -73,13 +73,13 @@ def test_time_frames_as_released(samples, frames, expected, tests):
     assert found == tests
 
 
-# Joint bandwidth
-
-
 def test_data_without_decisions_are_not_saved(tmp_path, network):
     with pytest.raises(ValueError, match="gain_mode"):
         Data.given(np.ones((2, 9)), network).save(tmp_path / "data.mat", network)
     assert not list(tmp_path.iterdir())
+
+
+# Joint bandwidth
 
 
 def test_data_set_of_joint_bandwidth(tmp_path, published):
